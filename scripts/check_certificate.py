@@ -1,6 +1,6 @@
 """Decide a certificate again from its votes, without segcert: python check_certificate.py NAME.certificate.json
 
-It needs only Python 3.11 and numpy. Each line is one check: ok, WRONG or "not checked". If one is WRONG, the exit
+It needs only Python 3.11 and numpy. Each line is one check: ok, WRONG or "not checked". If a check is WRONG, the exit
 status is 1. Binomial tails are exact. `segcert verify --all` checks that the networks and the image give these votes.
 """
 
@@ -38,7 +38,7 @@ def tested_class(selection, estimation, method):
 
 
 def certified_pixels(counts, n, tau, alpha, method, k):
-    """Return the pixels (flat indices) that the multiple test certifies: a plain loop over increasing p-values."""
+    """Return the flat indices of the pixels that multiple testing certifies: a plain loop over increasing p-values."""
     pixels, (above, one), (below, _) = len(counts), tails(n, tau), tails(n, 1 - Fraction(tau))
     order, level, certified = sorted(range(pixels), key=lambda i: -counts[i]), Fraction(alpha) * one, 0
     harmonic = Fraction(math.fsum(1 / i for i in range(1, pixels + 1)))
@@ -60,7 +60,7 @@ def certified_pixels(counts, n, tau, alpha, method, k):
 
 
 def radius_map(counts, n, sigma, alpha, method):
-    """Return the radius of each pixel (flat), for all values of tau at once."""
+    """Return the radius of each pixel, in a flat array, for all values of tau at once."""
     alpha, floor = Fraction(alpha), 0
     if method == "holm":  # a hundredth of alpha is for wrong classes
         below, one = tails(n, 1 - Fraction(MAP_TAUS[0]))

@@ -7,7 +7,7 @@ Each measurement is a function of one label map. The unit of a length follows fr
 - "mm at the detector": lengths in the patient are smaller, by an unknown magnification;
 - "pixels": pixels of the label map, if their size is unknown and resizing did not change their aspect ratio;
 - "original pixels": pixels of the file, if their size is unknown and resizing changed their aspect ratio;
-- "original pixel widths": widths of a pixel of the file, which is not square and has an unknown size.
+- "original pixel widths": widths of a pixel in the file, which is not square and has an unknown size.
 
 Areas are in mm2 or in mm2 at the detector. Without a size in mm, they are numbers of pixels of the label map.
 """
@@ -53,9 +53,9 @@ class Measurement:
     unit
         Unit of a length or of an area, as listed above; "" for a ratio or a user-supplied measurement.
     function
-        Function that takes a label map, (H, W) uint8, and returns a float; NaN if the measurement is undefined for this
-        label map. A certified interval treats NaN as minus infinity for its lower end and as infinity for its upper
-        end.
+        Function that takes a uint8 label map of shape (H, W) and returns a float; NaN if the measurement is undefined
+        for this label map. A certified interval treats NaN as minus infinity for its lower end and as infinity for its
+        upper end.
     digest
         SHA-256 of the code that computes the measurement. Stored values are reused only if this digest is unchanged.
     """
@@ -74,12 +74,12 @@ def pixel_scale(
     Parameters
     ----------
     pixel_size
-        Height and width of a pixel of the resized image in `length_unit`; None if unknown.
+        Height and width of a pixel in the resized image, in `length_unit`; None if unknown.
     length_unit
         The unit of `pixel_size`.
     stretch
-        Numbers of original pixels, down and across, that a pixel of the resized image covers. If they differ, its
-        pixels are not square, and a length in such pixels would have no meaning.
+        Height and width, in original pixels, of the area that a pixel in the resized image covers. If they differ, the
+        pixels of the resized image are not square, and a length in such pixels would have no meaning.
     """
     if pixel_size:
         return pixel_size, length_unit
@@ -99,7 +99,7 @@ def measurements_of(
     ----------
     specifications
         "area" and "diameter" (one measurement per class, without the background), "cardiothoracic_ratio" (needs classes
-        named lungs and heart), and "package.module:function" for your own function (see Notes).
+        named "lungs" and "heart"), and "package.module:function" for your own function (see Notes).
     classes
         Names of the class ids 0, 1, ...; class 0 is the background.
     pixel_size
@@ -122,8 +122,8 @@ def measurements_of(
     Your own function has the signature ``function(labels, pixel_size) -> float``, and both arguments are passed by
     position:
 
-    - `labels` is the label map of one draw: a numpy array (H, W) of uint8 class ids, 0 for the background. Do not
-      change it.
+    - `labels` is the label map of one draw: a numpy array of uint8 class ids, of shape (H, W); 0 is the background. Do
+      not change it.
     - `pixel_size` is the height and width of a pixel in the patient in mm, two floats. It is None if they are unknown,
       for example if the file states only their size at the detector.
     - The result is one number, which is converted to float. Return NaN if the measurement is undefined, for example
@@ -151,7 +151,7 @@ def measurements_of(
 
 
 def applicable(specifications: Sequence[str], classes: Sequence[str]) -> list[str]:
-    """Return those of the `specifications` that can be measured on a data set with the given classes."""
+    """Return the `specifications` that can be measured on a data set with the given classes."""
     heart = {"lungs", "heart"} <= set(classes)
     return [name for name in specifications if name != "cardiothoracic_ratio" or heart]
 

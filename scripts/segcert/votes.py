@@ -29,14 +29,14 @@ def bits_per_pixel(num_classes: int) -> int:
 
 
 def pack_labels(labels: Bytes, num_classes: int) -> Bytes:
-    """Pack label maps (draws, H, W) into bytes (draws, bits, ceil(H W / 8)), one plane per bit of the class id."""
+    """Pack label maps, shape (draws, H, W), into bytes, shape (draws, bits, ceil(H W / 8)): one plane per bit."""
     flat = labels.reshape(len(labels), 1, labels[0].size)
     planes = (flat >> np.arange(bits_per_pixel(num_classes), dtype=np.uint8)[:, None]) & 1
     return np.packbits(planes, axis=2)
 
 
 def unpack_labels(packed: Bytes, shape: tuple[int, int]) -> Bytes:
-    """Invert `pack_labels`: unpack bytes (draws, bits, bytes) into label maps (draws, H, W); `shape` is (H, W)."""
+    """Unpack what `pack_labels` returned into label maps of shape (draws, H, W). `shape` is (H, W)."""
     planes = np.unpackbits(packed, axis=2, count=shape[0] * shape[1])
     weights = np.uint8(1) << np.arange(packed.shape[1], dtype=np.uint8)
     labels: Bytes = (planes * weights[:, None]).sum(axis=1, dtype=np.uint8)
@@ -60,24 +60,24 @@ class Votes:
     Attributes
     ----------
     selection
-        (num_classes, H, W) unsigned integers: for each class and pixel, the number of the n0 selection draws in which
-        the pixel has the class.
+        Unsigned integers of shape (num_classes, H, W): for each class and pixel, the number of the n0 selection draws
+        in which the pixel has the class.
     estimation
-        (num_classes, H, W) unsigned integers: for each class and pixel, the number of the n estimation draws in which
-        the pixel has the class. The estimation draws are independent of the selection draws.
+        Unsigned integers of shape (num_classes, H, W): for each class and pixel, the number of the n estimation draws
+        in which the pixel has the class. The estimation draws are independent of the selection draws.
     sigma
         Standard deviation of the noise, for pixel values in [0, 1].
     areas
-        (n0 + n, num_classes) unsigned integers: the number of pixels of each class in each draw, selection draws first.
-        The array is empty if areas were not kept.
+        Unsigned integers of shape (n0 + n, num_classes): the number of pixels of each class in each draw, selection
+        draws first. The array is empty if areas were not kept.
     overlaps
-        (n0 + n, num_classes) unsigned integers: for each draw and class, the number of pixels that have this class both
-        in the draw and in the ground truth. The array is empty if no ground truth was given.
+        Unsigned integers of shape (n0 + n, num_classes): for each draw and class, the number of pixels that have this
+        class both in the draw and in the ground truth. The array is empty if no ground truth was given.
     truth_areas
-        (num_classes,) unsigned integers: the number of pixels of each class in the ground truth. The array is empty if
-        no ground truth was given.
+        Unsigned integers of shape (num_classes,): the number of pixels of each class in the ground truth. The array is
+        empty if no ground truth was given.
     measurements
-        Mapping from the name of each measurement to its values, (n0 + n,) float64: one per draw, selection draws first.
+        Mapping from the name of each measurement to its n0 + n values (float64), one per draw, selection draws first.
     draws
         Packed label map of each draw (see `pack_labels`). The array is empty if label maps were not kept.
     origin
@@ -154,7 +154,7 @@ class Votes:
 
     @property
     def dice(self) -> npt.NDArray[np.float64]:
-        """Dice of each draw's label map and the ground truth, (n0 + n, num_classes); NaN for a class that both lack.
+        """Dice of each draw and the ground truth, of shape (n0 + n, num_classes); NaN for a class that both lack.
 
         Raises VotesError if no ground truth was given when the votes were drawn.
         """
@@ -166,7 +166,7 @@ class Votes:
         return dice
 
     def label_maps(self) -> npt.NDArray[np.uint8]:
-        """Return the label maps of all draws, (n0 + n, H, W). Raises VotesError if they were not kept."""
+        """Return the label maps of all draws, shape (n0 + n, H, W). Raises VotesError if they were not kept."""
         if not len(self.draws):
             raise VotesError("draws: missing; to get the label map of each draw, sample with `keep_draws`")
         return unpack_labels(self.draws, self.estimation.shape[1:])
@@ -220,7 +220,10 @@ def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
 
 
 def load_votes(path: str | Path) -> dict[str, Votes]:
-    """Return the votes in a file that `save_votes` wrote, by image name. Raises VotesError as `iterate_votes` does."""
+    """Return a dict of image names and votes from a file that `save_votes` wrote.
+
+    Raises VotesError as `iterate_votes` does.
+    """
     return dict(iterate_votes(path))
 
 

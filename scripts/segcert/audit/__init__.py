@@ -1,1 +1,1 @@
-"""Audits of runs: every number of a report is traced back to the archives and checked."""
+"""Audits of runs: every number in a report is traced back to the archives and checked."""

@@ -115,7 +115,7 @@ def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, f
     root
         The checkout.
     checks
-        Checks to make, by title.
+        Dict that maps titles to the checks to make.
     files
         Files of the run to audit, together with all files that they depend on; by default the complete report.
 

@@ -2,13 +2,13 @@
 
 Let p be the share of noisy copies on which a pixel has its class. A perturbation of norm d lowers it to no less than
 Phi(Phi^-1(p) - d / sigma) (Cohen et al., ICML 2019), with equality for a half-space. So a certificate of radius R at
-the threshold tau says that the normal quantile of a share falls by at most d Phi^-1(tau) / R: the *allowed fall*. A
+the threshold tau says that the normal quantile of a share falls by at most d Phi^-1(tau) / R, the *allowed fall*. A
 share of tau stays above one half only within R, but the fall can be tested at any norm and share.
 
 Draws of the unperturbed image give a lower confidence bound on p. Then a sequential probability ratio test (Wald 1945)
-draws the perturbed image. It compares the least share that the certificate allows with the share to which a radius
-overstated by the factor OVERSTATED would lead. If the certificate is right, the ratio ever reaches 1 / error with
-probability at most `error` (Ville's inequality), however often one looks.
+uses draws of the perturbed image. It compares the least share that the certificate allows with the share to which a
+radius overstated by the factor OVERSTATED would lead. If the certificate is right, the ratio ever reaches 1 / error
+with probability at most `error` (Ville's inequality), however often the ratio is checked.
 """
 
 import dataclasses
@@ -38,8 +38,8 @@ class Claim:
     fall
         Allowed fall of the normal quantile of the share: the norm of the perturbation times Phi^-1(tau) / radius.
     promised
-        Share of the unperturbed image that the certificate says is exceeded: tau, or 0 if it says nothing about single
-        pixels (a method with a weaker guarantee).
+        Share that the unperturbed image exceeds according to the certificate: tau, or 0 if the certificate says nothing
+        about single pixels (a method with a weaker guarantee).
     clean_draws
         Number of draws of the unperturbed image.
     draws
@@ -98,7 +98,7 @@ class ShareTest:
         return [*looks, self.draws] if self.draws else []
 
     def refutes(self, votes: int, draws: int) -> bool | None:
-        """Return True or False if the test ends after `votes` votes in `draws` draws, or None if it goes on."""
+        """Return True or False if the test ends after `votes` votes in `draws` draws, or None if it continues."""
         evidence = float(self._evidence(np.asarray(votes), draws))
         if evidence >= -math.log(self.error):
             return True
@@ -129,7 +129,7 @@ class ShareTest:
 
 @functools.lru_cache(maxsize=64)
 def _binomial(draws: int, share: float) -> npt.NDArray[np.float64]:
-    """Return the probabilities of 0, ..., `draws` votes, (draws + 1,)."""
+    """Return the probabilities of 0, ..., `draws` votes, an array of shape (draws + 1,)."""
     from scipy.stats import binom  # imported here: it takes a second
 
     return np.asarray(binom.pmf(np.arange(draws + 1), draws, share), dtype=np.float64)
@@ -141,7 +141,7 @@ def lower_bound(votes: int, draws: int, error: float) -> float:
 
 
 def measured_fall(clean_votes: int, clean_draws: int, votes: int, draws: int) -> float:
-    """Return the measured fall of the normal quantile of a share; shares of 0 and 1 count as half a draw more or less.
+    """Return the measured fall of the normal quantile of a share; shares of 0 and 1 are moved by half a draw.
 
     The arguments are numbers of votes and draws of the unperturbed and of the perturbed image.
     """

@@ -26,7 +26,7 @@ class Certificate:
     Attributes
     ----------
     labels
-        (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
+        Array of shape (H, W), uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
         Certified l2 radius, for pixel values in [0, 1].
     sigma
@@ -147,7 +147,7 @@ def certify(
 
 
 def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method: str, k: int = 1) -> int:
-    """Return the smallest count, of n draws, at which a method certifies a pixel, given the image's counts (H, W)."""
+    """Return the smallest count, of n draws, at which a method certifies a pixel, given the counts, shape (H, W)."""
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
     return METHODS[method].threshold(histogram, n, tau, alpha, k)
 
@@ -171,7 +171,10 @@ def tested_draws(votes: Votes, method: str) -> int:
 
 
 def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Counts]:
-    """Return the class that a method tests at each pixel, and the number of tested draws that chose it; both (H, W)."""
+    """Return the class that a method tests at each pixel, and the number of tested draws that chose it.
+
+    Both are arrays of shape (H, W).
+    """
     if METHODS[method].all_draws:
         total = votes.selection.astype(np.uint32) + votes.estimation
         return total.argmax(axis=0), total.max(axis=0)

@@ -68,7 +68,7 @@ def median_interval(
     Parameters
     ----------
     values
-        (n,) numbers: the measurement on each draw's label map. n must be fixed beforehand, and the draws must be
+        The measurement on each draw's label map: n numbers. n must be fixed beforehand, and the draws must be
         independent. NaN is treated as minus infinity for the lower end and as infinity for the upper end.
     sigma
         Standard deviation of the noise, for pixel values in [0, 1].
@@ -123,7 +123,7 @@ def certify_measurements(
     votes
         Votes of the image. All n0 + n draws are used, because no class has to be chosen first.
     measurements
-        Mapping from each measurement's name to its (n0 + n,) values, one per draw. By default, `votes.measurements`.
+        Mapping from each measurement's name to its n0 + n values, one per draw. By default, `votes.measurements`.
     tau
         Threshold in (0.5, 1). The radius is sigma * Phi^-1(tau).
     alpha
@@ -132,7 +132,7 @@ def certify_measurements(
     Returns
     -------
     dict
-        The interval of each measurement, by name. With probability at least 1 - alpha, all of them are correct.
+        Maps the name of each measurement to its interval. With probability at least 1 - alpha, all of them are correct.
     """
     values = dict(votes.measurements if measurements is None else measurements)
     return {

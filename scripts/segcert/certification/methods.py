@@ -41,8 +41,8 @@ class Method:
         True for a step-up procedure, False for a step-down procedure. Both test pixels in order of increasing p-value.
         Step-up certifies all pixels up to the last that passes its test, and step-down all before the first that fails.
     threshold
-        Function of the histogram of counts (n + 1,), the number n of tested draws, tau, alpha and k. It returns the
-        smallest count with which a pixel is certified, or n + 1 if no pixel is.
+        Function of the histogram of counts, shape (n + 1,), the number n of tested draws, tau, alpha and k. It returns
+        the smallest count with which a pixel is certified, or n + 1 if no pixel is.
     level
         Function of the number of pixels, the number of pixels already certified, alpha and k. It returns the level at
         which the next pixel is tested.

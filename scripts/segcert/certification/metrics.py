@@ -28,8 +28,8 @@ def class_metrics(truth: Labels, predicted: Labels, certified: Labels, class_id:
     Parameters
     ----------
     truth, predicted, certified
-        (H, W) class ids: ground truth, prediction of the unsmoothed model on the clean image, and certified labels with
-        ABSTAIN.
+        Class ids, shape (H, W): ground truth, prediction of the unsmoothed model on the clean image, and certified
+        labels with ABSTAIN.
     class_id
         Id of the class.
 

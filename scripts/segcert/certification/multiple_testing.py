@@ -4,10 +4,10 @@ With n draws, a pixel's count is one of 0, ..., n, so there are only n + 1 diffe
 p-values, and the corrections use a histogram of the counts.
 
 Each correction returns the smallest count at which a pixel's hypothesis is rejected, or n + 1 if none is rejected.
-`histogram`, (n + 1,), contains the number of pixels with each count. `p_values`, (n + 1,), contains the p-value of each
-count and is non-increasing. Pixels with equal counts have equal p-values. Their hypotheses are all rejected or all
-retained, because the first of them faces the strictest threshold. All corrections are valid under arbitrary dependence
-between the hypotheses.
+`histogram`, of shape (n + 1,), contains the number of pixels with each count. `p_values`, of shape (n + 1,), contains
+the p-value of each count and is non-increasing. Pixels with equal counts have equal p-values. Their hypotheses are all
+rejected or all retained, because the first of them faces the strictest threshold. All corrections are valid under
+arbitrary dependence between the hypotheses.
 """
 
 import math
@@ -22,7 +22,7 @@ EULER = 0.57721566490153286
 
 
 def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
-    """Return P(Bin(n, tau) >= k) for k = 0, ..., n: the (n + 1,) p-values of the exact one-sided test of p <= tau.
+    """Return P(Bin(n, tau) >= k) for k = 0, ..., n: the n + 1 p-values of the exact one-sided test of p <= tau.
 
     These are the values of `scipy.stats.binomtest(k, n, tau, alternative="greater").pvalue`.
     """

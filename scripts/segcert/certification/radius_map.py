@@ -26,9 +26,10 @@ class RadiusMap:
     Attributes
     ----------
     labels
-        (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
+        Array of shape (H, W), uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
-        (H, W) float64: each pixel's l2 radius, for pixel values in [0, 1]; 0 where nothing is certified.
+        Array of shape (H, W), float64: each pixel's l2 radius, for pixel values in [0, 1]; 0 where nothing is
+        certified.
     taus
         Grid of values of tau.
     alpha
@@ -119,6 +120,9 @@ def check_radius_map(method: str) -> None:
 
 
 def _wrong_class_floor(n: int, tau: float, level: float) -> int:
-    """Return the least count c that wrong classes reach with at most this probability (`selection_free_threshold`)."""
+    """Return the least count c that wrong classes reach with probability at most `level`.
+
+    The proof is in `selection_free_threshold`.
+    """
     convex = np.arange(n + 2) - 1 >= tau * (n - 1)
     return int(np.argmax(convex & (np.append(p_value_table(n, 1 - tau), 0.0) <= level)))

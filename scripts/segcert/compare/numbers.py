@@ -29,17 +29,17 @@ NOT_PAIRED = {
 
 @dataclasses.dataclass(frozen=True)
 class Numbers:
-    """Comparison of the numerical results of two runs, a and b.
+    """Comparison of the numerical results of two runs, `a` and `b`.
 
     `table` contains a row for each combination of keys (such as data set, model and sigma) and each quantity (such as
     certified Dice). After the keys, its columns are:
 
-    - number: name of the quantity
-    - a, b: mean of the quantity over the images of each run
-    - images: number of images that both runs contain
-    - moved: number of common images for which the quantity differs
-    - difference: mean of b - a over the common images
-    - difference_low, difference_high: 95% interval of the difference (paired bootstrap over images)
+    - `number`: name of the quantity
+    - `a`, `b`: mean of the quantity over the images of each run
+    - `images`: number of images that both runs contain
+    - `moved`: number of common images for which the quantity differs
+    - `difference`: mean of `b` - `a` over the common images
+    - `difference_low`, `difference_high`: 95% interval of the difference (paired bootstrap over images)
     """
 
     table: pd.DataFrame
@@ -71,7 +71,7 @@ def changed_metrics(a: Lineage, b: Lineage) -> Numbers:
 
 
 def changed_intervals(a: Lineage, b: Lineage) -> Numbers:
-    """Compare two runs' certified intervals, for each model at each sigma, and for each measurement and unit.
+    """Compare the certified intervals of two runs for each model, sigma, measurement and unit.
 
     Values are in the unit of the measurement. Values in different units are not compared. Infinite interval ends are
     left out of the means. Raises CompareError if a run has no intervals.
@@ -112,7 +112,7 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbe
 
 
 def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Index) -> tuple[float, ...]:
-    """Return the columns of `Numbers.table`, from `a` to the last, for a quantity's values by image in each run."""
+    """Return the columns of `Numbers.table` from `a` to the last, given each run's values of a quantity by image."""
     old, new = a[common].to_numpy(), b[common].to_numpy()
     differing = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).sum())
     if differing:
@@ -125,17 +125,17 @@ def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Ind
 
 
 def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
-    """Return a row for each data set, model, regime, denoiser, sigma and run, in this order.
+    """Return a table with a row for each data set, model, regime, denoiser, sigma and run, in this order.
 
     If a run lacks a combination that another run contains, this combination has a row without numbers. After the keys,
     the columns are:
 
     - certificate settings and number of images
-    - certified and worst-case Dice with 95% bootstrap intervals, abstain and radius, as in the run's main table
-    - difference: mean difference in certified Dice from the first run, on the images that both runs contain, with a
+    - certified and worst-case Dice with 95% bootstrap intervals, `abstain` and `radius`, as in the run's main table
+    - `difference`: mean difference in certified Dice from the first run, on the images that both runs contain, with a
       95% interval from a paired bootstrap over images
-    - paired_images: number of images from which the difference is computed
-    - note: reason why numbers or the difference are missing: `reference` (the first run), `not in this run`, `not in
+    - `paired_images`: number of images from which the difference is computed
+    - `note`: reason why numbers or the difference are missing: `reference` (the first run), `not in this run`, `not in
       the first run` or a key of NOT_PAIRED. The note `paired by name` means that the pixels could not be compared,
       because votes are missing.
     """
@@ -190,7 +190,7 @@ def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[s
 def _differences(
     first: ComparedRun, other: ComparedRun, same: Mapping[str, tuple[set[str], str]]
 ) -> dict[tuple[Any, ...], dict[str, float]]:
-    """Return the difference in certified Dice (`other` - `first`) on the images in `same`, by row of the main table."""
+    """Return, for each row of the main table, certified Dice of `other` minus that of `first`, on images in `same`."""
     sides = []
     for run in (first, other):
         rows = run.certificates.dropna(subset="certified_dice")

@@ -98,7 +98,7 @@ def _guarantee(run: ComparedRun) -> str:
 
 
 def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
-    """Return the settings that differ between runs: each run's value as YAML, by key such as `segmenter.width`."""
+    """Map each setting that differs between runs, such as `segmenter.width`, to the value in each run, as YAML."""
     flat = [dict(leaves(run.configuration)) for run in runs]
     differing = {}
     for name in dict.fromkeys(key for each in flat for key in each):

@@ -123,8 +123,8 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
 class _Side:
     """Jobs and compared files of one of the two runs.
 
-    In all paths, the run's name is replaced by RUN. `made` and `read` contain the SHA-256 of the files that each job
-    made and read, by path. `maker` contains the job that made each file, by path.
+    In all paths, the run's name is replaced by RUN. `made` and `read` map each job to a dict of the files that it made
+    or read: SHA-256 by path. `maker` maps paths to the jobs that made the files.
     """
 
     def __init__(self, lineage: Lineage, skipped: tuple[str, ...]) -> None:
@@ -153,7 +153,7 @@ class _Side:
         return self.made[self.maker[path]][path] if path in self.maker else ABSENT
 
     def parameters(self, key: JobKey, other: "_Side") -> dict[str, Any]:
-        """Return a job's parameters by name, such as `settings.tau`, leaving out the run's name.
+        """Return a dict of a job's parameters with names such as `settings.tau`, leaving out the run's name.
 
         Files of jobs that the other run lacks are removed from lists, because such jobs are reported separately.
         """
@@ -219,7 +219,7 @@ def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
 
 
 def _recorded(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield the differences in the code or in the environment of a job, whose digests are in its parameters.
+    """Yield the differences in a job's code or environment, of which the job's parameters contain digests.
 
     If only the digests are recorded, yield them if they differ.
     """

@@ -39,7 +39,7 @@ class ComparedRun:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings of the certificates: tau, alpha, n0, n, method and k."""
+        """Settings of the certificates: `tau`, `alpha`, `n0`, `n`, `method` and `k`."""
         first = self.certificates.iloc[0]
         return {name: first[name] for name in (*DECIDING, "k")}
 
@@ -48,7 +48,7 @@ class ComparedRun:
         return main_table(self.certificates, self.configuration.get("report", {}).get("bootstrap", RESAMPLES))
 
     def outdated(self) -> list[str]:
-        """Return the settings that differ between page and certificates, as in a run after an unfinished change."""
+        """Return the settings that differ between the page and the certificates, as after an unfinished change."""
         return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
 
 
@@ -138,7 +138,7 @@ def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[lis
 
 
 def _read_images(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each image's pixels by image name, as recorded in the votes files below a folder."""
+    """Return a dict that maps image names to the SHA-256 of the pixels, from the votes files below a folder."""
     # All models and noise levels of a run use the same images, so it is enough to read the headers in one shard folder.
     shards = min((path.parent for path in folder.glob("*/*/*/shard_*.npz")), default=None)
     found: dict[str, str] = {}

@@ -141,7 +141,7 @@ def _collection(schema: Mapping[str, Any]) -> str:
 
 
 def _meaning(text: str) -> str:
-    """Return a description as Markdown for a table cell, with links to the pages in docs/ that it names."""
+    """Return a description as Markdown for a table cell, in which the names of pages in docs/ are links."""
     quoted = text.split("`")
     quoted[::2] = [part.replace("<", "&lt;").replace("|", "\\|") for part in quoted[::2]]
     return re.sub(r"docs/([\w/-]+)\.md", lambda page: f"[{page[1].split('/')[-1]}](../{page[1]}.md)", "`".join(quoted))

@@ -72,7 +72,7 @@ class RunLines:
 
     @property
     def stages(self) -> str:
-        """Names of the stages that have running jobs, without repeats."""
+        """Names of the stages that have running jobs, without duplicates."""
         return ", ".join(dict.fromkeys(job.stage for job in self.running.values()))
 
     def _run_info(self, record: Any) -> list[str]:

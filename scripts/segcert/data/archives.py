@@ -1,6 +1,6 @@
 """Read files from archives and folders. Archives are not trusted.
 
-A zip archive is read in place. Tar, 7z and rar archives do not allow random access, so they are unpacked into a
+A zip archive is read in place. Tar, 7z and rar archives allow no efficient random access, so they are unpacked into a
 temporary folder next to the archive. A whole archive is rejected if it contains a link, a device or a name that leads
 out of the folder (such as ../a.png), or if it is too large.
 """
@@ -51,7 +51,7 @@ class File:
     load
         Function that returns the file's bytes.
     sha256
-        Recorded SHA-256 of the bytes; None if there is no record.
+        Recorded SHA-256 of the bytes; None if it was not recorded.
     """
 
     path: str
@@ -90,7 +90,7 @@ def is_archive(path: Path) -> bool:
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[list[File]]:
-    """Yield the files in a zip, tar, 7z or rar archive, except stray ones (`is_stray`).
+    """Yield a list of the files in a zip, tar, 7z or rar archive. Stray files (see `is_stray`) are skipped.
 
     The files can be read only inside the context. Raises DataError for a damaged, truncated or hostile archive. An
     archive is hostile if one of these is true:
@@ -120,13 +120,13 @@ def open_archive(path: Path) -> Iterator[list[File]]:
 
 
 def list_archive(path: Path) -> list[Member]:
-    """List the files of an archive without unpacking it. Raises DataError for a damaged or truncated archive."""
+    """List the files in an archive without unpacking it. Raises DataError for a damaged or truncated archive."""
     with _named(path):
         return _kind(path).members(path)
 
 
 def list_folder(folder: Path) -> list[File]:
-    """List all files in a folder and its subfolders by path, except stray files (`is_stray`). Links are followed."""
+    """List the files in a folder and its subfolders by path. Follow links, and skip stray files (see `is_stray`)."""
     relative, seen = [], set()
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in seen]
@@ -180,7 +180,7 @@ def _zip_members(path: Path) -> list[Member]:
 
 
 def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
-    """Return the bytes of a zip archive's member, but at most one byte more than the stated size."""
+    """Return the bytes of a zip archive's member. Read at most one byte more than the size that the archive states."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"found compression method {info.compress_type}; expected 0 (stored) or 8 (deflated)")
     with lock, archive.open(info) as member:  # zipfile counts its open members without a lock
@@ -195,7 +195,7 @@ class _Bounded:
         self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes. Raises DataError if `size` exceeds the limit for a member."""
+        """Return at most `size` bytes. Raises DataError if `size` exceeds the size limit of a member."""
         if not 0 <= size <= MAX_MEMBER_BYTES:
             raise DataError(
                 f"reading the archive requires {size >> 20} MiB at once; the limit is {MAX_MEMBER_BYTES >> 20} MiB. "
@@ -296,7 +296,7 @@ def _kind(path: Path) -> _Kind:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Convert every error of an archive library to a DataError that names the archive."""
+    """Convert every error from an archive library to a DataError that names the archive."""
     try:
         yield
     except DataError:
@@ -306,7 +306,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _content(path: Path, error: Exception) -> str:
-    """Return a message, with advice, about a file that is not readable as an archive of the format in its name."""
+    """Return an error message, with advice, for a file that is not an archive of the format that its suffix names."""
     with path.open("rb") as file:
         start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] == b"<":

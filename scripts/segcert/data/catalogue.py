@@ -1,7 +1,7 @@
 """The catalogue of data sets, and descriptions of them for users.
 
-Each data set is defined in a module in segcert.data.sets. These modules are loaded by name. A Snakemake rule therefore
-imports only that of its own data set, and changes to other data sets do not make the rule's outputs stale.
+Each data set is defined in a module in segcert.data.sets. These modules are loaded by name. Therefore a Snakemake rule
+imports only the module of its own data set, and changes to the other modules do not make its outputs stale.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ RELEASED_AS_JPEG = ("isic2018", "kvasir_seg")  # images were compressed with los
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A file of an official release.
+    """A file in an official release.
 
     Attributes
     ----------
@@ -33,7 +33,8 @@ class Archive:
     url
         Download address; None if users must download the archive from `page` themselves, as `note` explains.
     sha256, md5
-        Published checksum; None if none was published. The SHA-256 is then recorded when the archive is first used.
+        Published checksums; None if unpublished. Without a published checksum, the SHA-256 is recorded when the archive
+        is first used.
     bytes
         Approximate size in bytes; None if unknown.
     note
@@ -96,23 +97,23 @@ class Dataset:
     group
         Unit whose images always stay in one split: patient, video sequence, or image if neither is published.
     splits
-        Split rules by name; the first is the default.
+        Dict that maps names to split rules; the first rule is the default.
     images
-        Number of images in the official release; None: any number.
+        Number of images in the official release; None if any number is accepted.
     masked
-        Number of images with a mask; None: all.
+        Number of images with a mask; None if every image has one.
     native_sizes
         Heights and widths of the official images in pixels; empty if they vary.
     pixel_size
         Height and width of a pixel in `length_unit`, for images of native size; None if unpublished.
     length_unit
-        "mm at the detector" for radiographs whose magnification is unpublished.
+        Unit of `pixel_size`; "mm at the detector" for radiographs whose magnification is unpublished.
     bits
         Bit depth of the prepared images.
     file_bits
         Bit depth that the release states for its 16-bit files; None if it contains no such files.
     window
-        Stored values that become black and white in the prepared images; None: the full range.
+        The two stored values that become black and white in the prepared images; None: the ends of the full range.
     left_out_limit
         Largest allowed fraction of images and masks without a partner.
     allow_empty

@@ -26,7 +26,7 @@ Length = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(lambda 
 
 
 class Row(BaseModel):
-    """A row of index.csv, which describes one prepared image. An unknown pixel height or width is None."""
+    """A row of index.csv, which describes one prepared image. The height and width of a pixel are None if unknown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -75,7 +75,7 @@ def read_index(path: Path) -> list[Row]:
 
 
 def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
-    """Return the SHA-256 of each row's image and mask, by file path. `folder` contains index.csv."""
+    """Return a dict that maps the path of each row's image and mask to its SHA-256. `folder` contains index.csv."""
     return {
         f"{folder}/{kind}/{row.image}.png": digest
         for row in rows
@@ -114,7 +114,7 @@ class About(Part):
 
 
 class Splits(Part):
-    """Content of a split file: image names by split. If `leaks` is true, one group may be in several splits."""
+    """A split file's content: the image names in each split. If `leaks` is true, one group may be in several splits."""
 
     train: list[str | int]
     val: list[str | int]
@@ -135,7 +135,7 @@ class PreparedDataset:
 
     @functools.cached_property
     def rows(self) -> dict[str, Row]:
-        """The rows of index.csv by image name."""
+        """A dict that maps image names to the rows of index.csv."""
         return {row.image: row for row in read_index(self.index)}
 
     def check(self) -> None:
@@ -157,7 +157,7 @@ class PreparedDataset:
             self._checked("masks", name, row.mask_digest)
 
     def names(self, split: str, most: int | None = None) -> list[str]:
-        """Return the names of the images in a split, in the order of index.csv. `most` limits their number."""
+        """Return the names of the images in a split, in the order of index.csv: all, or the first `most`."""
         return [row.image for row in self.rows.values() if row.split == split][:most]
 
     def group(self, name: str) -> str:
@@ -165,7 +165,7 @@ class PreparedDataset:
         return self.rows[name].group
 
     def pixel_size(self, name: str) -> PixelSize | None:
-        """Return the pixel height and width of the prepared image in mm, in the patient; None if they are unknown."""
+        """Return the height and width of one pixel of a prepared image, in mm in the patient; None if unknown."""
         size, unit = self.pixel_scale(name)
         return size if unit == MM else None
 
@@ -177,18 +177,18 @@ class PreparedDataset:
         return pixel_scale(known, row.pixel_unit or MM, stretch)
 
     def image(self, name: str) -> npt.NDArray[np.float32]:
-        """Return an image, (C, H, W) float32 in [0, 1]. At a bit depth of b, values are multiples of 1 / (2^b - 1)."""
+        """Return an image of shape (C, H, W), float32 in [0, 1]. With b bits, values are multiples of 1 / (2^b - 1)."""
         pixels = self._read("images", name, self.rows[name].digest)
         planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
         return to_unit(planes, self.about["bits"])
 
     def mask(self, name: str) -> Labels:
-        """Return the class ids of an image's mask, (H, W)."""
+        """Return an image's mask: an array of class ids, of shape (H, W)."""
         mask: Labels = self._read("masks", name, self.rows[name].mask_digest)
         return mask
 
     def stack(self, split: str) -> tuple[npt.NDArray[np.float32], Labels]:
-        """Return all images (N, C, H, W) and masks (N, H, W) in a split."""
+        """Return a split's images, an array of shape (N, C, H, W), and its masks, an array of shape (N, H, W)."""
         names = self.names(split)
         return np.stack([self.image(name) for name in names]), np.stack([self.mask(name) for name in names])
 

@@ -26,7 +26,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dc
 
 
 def image_name(path: str | Path) -> str:
-    """Return the name of an image file without its suffix. Only known suffixes are removed: names may contain dots."""
+    """Return the name of an image file without its suffix. Only known suffixes are removed, as names may have dots."""
     path = Path(path)
     return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
@@ -41,9 +41,9 @@ class Stored(NamedTuple):
     Attributes
     ----------
     pixels
-        (C, H, W) uint16; C is 1 or 3.
+        Array of shape (C, H, W), uint16; C is 1 or 3.
     bits
-        Bit depth of the values; None for a 16-bit file that does not state it.
+        Bit depth of the values; None for a 16-bit file that does not state how many bits are used.
     inverted
         True if low values are bright.
     pixel_size
@@ -90,7 +90,7 @@ def decode(
         Bit depth of the values in a 16-bit PNG or TIFF file, because such files do not state it. For every other file,
         `bits` must equal the file's own depth.
     window
-        The values to show as black and as white; values outside are clipped. For DICOM, they are in units of the
+        The values to show as black and as white; values outside are clipped. For DICOM, they are outputs of the
         modality LUT. For other formats, they are stored values.
     frame
         Number of the frame or page to read from a file that contains several; the first is 1.
@@ -140,7 +140,8 @@ def decode_at_depth(
 ) -> Raster:
     """Decode an image file from a data set whose 16-bit files use `depth` bits. See `decode` for `window` and `frame`.
 
-    Raises DepthError if `depth` is 8 or less and the file has 16 bits, and DataError as `decode` does.
+    Raises DepthError if `depth` is 8 or less and the file has 16 bits, and DataError under the same conditions as
+    `decode`.
     """
     try:
         return decode(data, window=window, frame=frame)
@@ -151,7 +152,7 @@ def decode_at_depth(
 
 
 def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None) -> int:
-    """Return the bit depth of an image. Raises DepthError if it is unknown, and DataError if `bits` is wrong."""
+    """Return the bit depth of an image. Raises DepthError if it is unknown, and DataError if `bits` contradicts it."""
     largest = int(stored.pixels.max())
     if bits is None:
         if stored.bits is None and not window:
@@ -168,7 +169,7 @@ def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None)
 
 
 def orientation_of(data: bytes) -> int:
-    """Return the orientation tag of an image file, from 1 to 8 (EXIF); 1 for a file without one, such as DICOM."""
+    """Return the orientation tag of an image file, from 1 to 8 (EXIF); 1 for a file without this tag, such as DICOM."""
     kind = file_format(data)
     if kind == "DICOM":
         return UPRIGHT
@@ -182,7 +183,7 @@ def orientation_of(data: bytes) -> int:
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
-    """Decode the mask of one structure to (H, W) Booleans: True where a pixel is above half of the maximum value.
+    """Decode the mask of one structure to a Boolean array of shape (H, W): True above half of the maximum value.
 
     Raises DataError if the file cannot be decoded.
     """
@@ -217,7 +218,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
 
 
 def _described(file: Image.Image) -> dict[str, Any]:
-    """Return the step that turns an image upright and the shape of its pixels, as fields of `Stored`."""
+    """Return the fields of `Stored` that describe how an image was turned upright and the shape of its pixels."""
     orientation = _orientation(file)
     stated = file.info.get("dpi") or file.info.get("aspect") or file.info.get("jfif_density")
     across, down = stated if isinstance(stated, tuple) and len(stated) == 2 else (0, 0)
@@ -228,7 +229,7 @@ def _described(file: Image.Image) -> dict[str, Any]:
 
 
 def _orientation(file: Image.Image) -> int:
-    """Return the EXIF orientation of an image, from 1 to 8; 1 if it states none that is valid."""
+    """Return the EXIF orientation of an image, from 1 to 8; 1 if it has no valid orientation tag."""
     stated = file.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
     return int(stated) if stated in TURNS else UPRIGHT
 
@@ -278,7 +279,7 @@ def _decode_tiff(data: bytes, frame: int | None) -> Stored:
 
 
 def _stored(pixels: npt.NDArray[Any], **about: Any) -> Stored:
-    """Convert unsigned integers, (H, W) or (H, W, 3), to planes, and derive the bit depth from their type.
+    """Convert an array of unsigned integers, shape (H, W) or (H, W, 3), to a `Stored` with its type's bit depth.
 
     `about` contains further fields of `Stored`.
     """

@@ -52,11 +52,12 @@ class Displayed(NamedTuple):
     Attributes
     ----------
     planes
-        (C, H, W) uint16, from 0 (black) to 2^bits - 1 (white); C is 1 or 3.
+        Array of shape (C, H, W), uint16, from 0 (black) to 2^bits - 1 (white); C is 1 or 3.
     bits
         Bit depth, from 1 to 16.
     spacing
-        Pixel size; None if the file states neither a size nor a shape of its pixels, or contradicts itself.
+        Pixel size; None if the file states neither the size nor the shape of its pixels, or states contradictory
+        values.
     applied
         Descriptions of the pipeline steps that changed the stored values, in order.
     """
@@ -85,7 +86,7 @@ def read_dicom(
     data
         The bytes of the file.
     window
-        The values to display as black and as white, in units of the modality LUT (for CT, Hounsfield units). This
+        The values to display as black and as white, as outputs of the modality LUT (for CT, in Hounsfield units). This
         window replaces the file's window or VOI LUT; the other steps are unchanged.
     frame
         Number of the frame to read from a multi-frame image; the first frame is 1.
@@ -127,10 +128,10 @@ def read_dicom(
 def pixel_spacing(dataset: "Dataset") -> Spacing | None:
     """Return the pixel size in the patient if it is known, otherwise at the detector; None if neither is known.
 
-    The first number of every spacing is the distance between rows, the height of a pixel (PS3.3 10.7.1.3). Without any
-    spacing, pixels have the shape that PixelAspectRatio states; None if they are square.
+    The first number of every spacing is the distance between rows, the height of a pixel (PS3.3 10.7.1.3). If the file
+    states no spacing, the result is the pixel shape that PixelAspectRatio states, or None for square pixels.
 
-    PixelSpacing is taken as calibrated if it differs from ImagerPixelSpacing or if the latter is missing (PS3.3
+    PixelSpacing is assumed to be calibrated if it differs from ImagerPixelSpacing or if the latter is missing (PS3.3
     10.7.1.3). ImagerPixelSpacing is measured at the detector and is divided by the magnification, which the file states
     or which is computed from the distances between source, patient and detector. A spacing that is not two positive
     numbers is treated as missing.
@@ -152,7 +153,7 @@ def pixel_spacing(dataset: "Dataset") -> Spacing | None:
 
 
 def quieten_pydicom() -> None:
-    """Suppress the warnings of pydicom, which repeat values of the header. This also works in threads."""
+    """Suppress pydicom's warnings, because they contain values from the header. This also works in threads."""
     warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
 
 
@@ -228,7 +229,7 @@ def _lift_functional_groups(dataset: "Dataset", index: int | None) -> None:
 
 
 def _stored_values(dataset: "Dataset", index: int | None) -> Values:
-    """Return the stored values, (H, W) for gray or (H, W, 3) for RGB. Other colour spaces are converted to RGB.
+    """Return the stored values: shape (H, W) for gray, (H, W, 3) for RGB. Other colour spaces are converted to RGB.
 
     Raises
     ------
@@ -276,7 +277,7 @@ def _display_gray(
     Returns
     -------
     fractions
-        (H, W), from 0 (black) to 1 (white).
+        Array of shape (H, W), from 0 (black) to 1 (white).
     bits
         Bit depth of the displayed values.
     applied
@@ -342,7 +343,7 @@ def _modality_range(dataset: "Dataset") -> tuple[float, float]:
 
 
 def _apply_window(dataset: "Dataset", values: Values, lowest: float, highest: float) -> npt.NDArray[np.float64]:
-    """Apply the file's first window. Return fractions of white, from 0 to 1."""
+    """Apply the file's first window. Return brightness from 0 (black) to 1 (white)."""
     from pydicom.pixels import apply_windowing
 
     try:
@@ -354,7 +355,7 @@ def _apply_window(dataset: "Dataset", values: Values, lowest: float, highest: fl
 
 
 def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.float64], int]:
-    """Apply the file's first VOI LUT. Return fractions of white, from 0 to 1, and the LUT's bit depth."""
+    """Apply the file's first VOI LUT. Return brightness from 0 (black) to 1 (white), and the LUT's bit depth."""
     from pydicom.pixels import apply_voi
 
     entries, _, bits = dataset.VOILUTSequence[0].LUTDescriptor
@@ -373,7 +374,7 @@ def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.flo
 
 
 def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.NDArray[np.float64], int]:
-    """Scale signed values without a window. Return fractions of white and the bit depth without the sign bit.
+    """Scale signed values to [0, 1] if no window is known. Return the result, and the bit depth without the sign bit.
 
     Raises DataError if any value is negative.
     """
@@ -388,7 +389,7 @@ def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.N
 
 
 def _is_inverted(dataset: "Dataset") -> bool:
-    """Return True if low values are displayed bright.
+    """Return True if low values are displayed as bright.
 
     This is stated by PresentationLUTShape or, if that is missing, by the photometric interpretation. MONOCHROME1 with
     the shape INVERSE is inverted only once (PS3.3 C.8.11.3). Raises DataError if the two attributes contradict each
@@ -407,7 +408,7 @@ def _is_inverted(dataset: "Dataset") -> bool:
 
 
 def _padding(dataset: "Dataset", stored: Values) -> npt.NDArray[np.bool_]:
-    """Return a mask, (H, W), that is True where pixels are padding (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
+    """Return a Boolean array of shape (H, W): True where a pixel is padding (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
     value = dataset.get("PixelPaddingValue")
     if value is None:
         return np.zeros(stored.shape, dtype=np.bool_)
@@ -429,7 +430,7 @@ def _look_up_palette(dataset: "Dataset", stored: Values, spacing: Spacing | None
 
 
 def _planes(values: Values) -> npt.NDArray[np.uint16]:
-    """Convert an array from (H, W, C) to (C, H, W) uint16."""
+    """Convert an array of shape (H, W, C) to uint16 and shape (C, H, W)."""
     return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.uint16)
 
 

@@ -42,7 +42,7 @@ def public(address: str) -> str:
 
 
 def without_secrets(text: str, address: str) -> str:
-    """Replace a URL in a text by its `public` form, and the URL's password, token and query by `***`."""
+    """Replace a URL in a text with its `public` form, and the URL's password, token and query with `***`."""
     if "://" not in address:
         return text
     text = text.replace(address, public(address))
@@ -81,7 +81,7 @@ def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
     what
         Name of the file in progress messages.
     advice
-        Alternative to a new attempt, for the end of the error message.
+        Advice at the end of the error message: an alternative to a new attempt.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def read_small(url: str) -> bytes:
 
 
 class _FetchError(Exception):
-    """Error of a failed download attempt. If `transient`, try again after at least `retry_after` seconds."""
+    """Error for a failed download attempt. If `transient`, a new one may succeed after `retry_after` seconds."""
 
     def __init__(self, why: str, transient: bool, retry_after: int = 0) -> None:
         super().__init__(why)

@@ -1,10 +1,10 @@
 """Get a data set's official archives into data/raw and check them before use.
 
-An archive that is already in data/raw is used, under any name or as an unpacked folder. Otherwise it is copied from a
-mirror or downloaded from its official address. A mirror is a folder or URL that contains the archives, under their
-official names, and their checksums in a file SHA256SUMS. A file gets its final name only when its checksum has been
-verified. A file is quarantined as <name>.rejected if its checksum is wrong, or if it is not the archive, such as a web
-page with the archive's name.
+An archive that is already in data/raw is used, even if it was renamed or unpacked. Otherwise it is copied from a mirror
+or downloaded from its official address. A mirror is a folder or URL that contains the archives, under their official
+names, and their checksums in a file SHA256SUMS. A file gets its final name only when its checksum has been verified. A
+file is quarantined as <name>.rejected if its checksum is wrong, or if it is not an archive at all, such as a web page
+saved under the archive's name.
 """
 
 import hashlib
@@ -164,7 +164,7 @@ def _expected(archive: Archive) -> str:
 
 
 def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
-    """Return an archive's file name in a mirror, where its suffix may be different; None if the mirror lacks it."""
+    """Return an archive's file name in a mirror, where its suffix may be different; None if it is not there."""
     stem = archive.name.rsplit(".", 1)[0]
     return next((name for name in (archive.name, *(f"{stem}{suffix}" for suffix in KINDS)) if name in sums), None)
 
@@ -180,7 +180,7 @@ def _quarantine(path: Path, named: Path | None = None) -> Path:
 
 
 def _published_sums(mirror: str) -> dict[str, str]:
-    """Read the checksums in a mirror's SHA256SUMS, by file name."""
+    """Read a mirror's SHA256SUMS. Return a dict that maps file names to checksums."""
     address = f"{mirror.rstrip('/')}/SHA256SUMS"
     if mirror.startswith(("http://", "https://")):
         text = read_small(address).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Correspondence between the pixels of a file and the pixels of the image that padding and resizing make of it."""
+"""Mapping between the pixels of a file's image and those of the image after padding and resizing."""
 
 import dataclasses
 from typing import Any, Self
@@ -11,7 +11,7 @@ Size = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """The steps from the grid of a file to the grid of an image. All pairs are (height, width) or (rows, columns).
+    """The padding and resizing of a file's image. All pairs are (height, width) or (rows, columns).
 
     Attributes
     ----------
@@ -32,12 +32,12 @@ class Grid:
 
     @classmethod
     def of(cls, size: Size) -> Self:
-        """Return the grid of an image that is neither padded nor resized."""
+        """Return the grid of an image of the given size that is neither padded nor resized."""
         return cls(size, (0, 0), size, size)
 
     @property
     def stretch(self) -> tuple[float, float]:
-        """Numbers of original pixels, down and across, that a pixel covers."""
+        """Height and width, in original pixels, of the area that one pixel covers."""
         return self.padded[0] / self.size[0], self.padded[1] / self.size[1]
 
     @property
@@ -47,12 +47,12 @@ class Grid:
         return down / across
 
     def to_original(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Map values (H, W) to the original grid by nearest neighbour. The padding is removed.
+        """Map an array of shape (H, W) to the original grid by nearest neighbour. The padding is removed.
 
         Each original pixel gets the value of the pixel that contains its centre. If the centre is on an edge between
-        pixels, it gets the value of the lower or right one. The computation is in integers, so it is exact.
+        pixels, the lower or right pixel is used. The computation is in integers, so it is exact.
 
-        Raises ValueError if (H, W) is not `size`.
+        Raises ValueError if the array's shape is not `size`.
         """
         if pixels.shape != self.size:
             raise ValueError(f"found values of shape {pixels.shape}; expected {self.size}")
@@ -63,6 +63,6 @@ class Grid:
         return pixels[np.ix_(rows, columns)]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the grid as it is described in a certificate."""
+        """Return a description of the grid for a certificate, as plain JSON."""
         pairs = {key: list(value) for key, value in dataclasses.asdict(self).items()}
         return pairs | {"squeeze": self.squeeze, "orientation": "as displayed", "to_original": "nearest neighbour"}

@@ -1,4 +1,4 @@
-"""Identifiers of patients and examinations in DICOM headers, which are withheld from texts, paths and file names."""
+"""Remove identifiers of patients and examinations in DICOM headers from texts, paths and file names."""
 
 import contextlib
 import hashlib
@@ -38,11 +38,12 @@ HEADER = 132  # bytes that tell a DICOM file
 
 
 def withheld(text: str, file: bytes | Path) -> str:
-    """Replace the identifiers in a DICOM file's header, wherever they occur in a text, by id-<digest>.
+    """Replace the identifiers in a DICOM file's header, wherever they occur in a text, with id-<digest>.
 
-    Identifiers are the names of all persons, the numbers of the patient and of the examination, the date of birth, and
-    the UIDs of the examination and the image. Upper and lower case are the same. An identifier of fewer than three
-    characters is not replaced. The digest is the beginning of the file's SHA-256, so the file can be found again.
+    Identifiers are the names of all persons, the patient's number, the examination's number, the date of birth, and the
+    UIDs of the examination and the image. Upper and lower case are not distinguished. An identifier of fewer than three
+    characters is not replaced. The digest is the beginning of the file's SHA-256, so that the file can still be
+    identified.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def withheld(text: str, file: bytes | Path) -> str:
 
 
 def _identifiers(stream: BinaryIO) -> set[str]:
-    """Return the identifiers in a DICOM file's header; none for any other file. Pixels are not read."""
+    """Return the identifiers in a DICOM file's header; an empty set for any other file. Pixels are not read."""
     if not is_dicom(stream.read(HEADER)):
         return set()
     import pydicom
@@ -98,7 +99,7 @@ def _values(header: "Dataset") -> Iterator[str]:
 
 
 def _pattern(identifier: str) -> str:
-    """Return a regular expression that finds an identifier; a short one only as a whole word or number."""
+    """Return a regular expression that finds an identifier. A short identifier must be a whole word or number."""
     pattern = re.escape(identifier)
     if len(identifier) >= CERTAIN:
         return pattern

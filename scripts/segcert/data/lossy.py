@@ -1,6 +1,6 @@
-"""Compression with loss, as in JPEG files. It changes pixels before they are read, so each image says that it was used.
+"""Lossy compression, as in JPEG files. It changes pixels before they are read, so it is recorded for each image.
 
-The certificate of such an image is about its decompressed pixels.
+The certificate of such an image applies to its decompressed pixels.
 """
 
 import io
@@ -15,7 +15,7 @@ DICOM_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 
 
 def lossy_step(data: bytes, kind: str) -> str | None:
-    """Describe the compression of an image file that lost information; None if the file states none.
+    """Describe the lossy compression of an image file; None if the file states none.
 
     `kind` is the file's format: see segcert.data.decode.file_format.
     """
@@ -29,7 +29,7 @@ def lossy_step(data: bytes, kind: str) -> str | None:
 
 
 def is_lossy(steps: Iterable[str]) -> bool:
-    """Return True if an image with these steps (segcert.data.raster.Raster.applied) was compressed with loss."""
+    """Return True if the steps applied to an image (segcert.data.raster.Raster.applied) show lossy compression."""
     return any(step.startswith(STEP) for step in steps)
 
 

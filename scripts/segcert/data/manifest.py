@@ -37,14 +37,14 @@ class ArchiveEntry(Part):
 
 
 class Manifest(Part):
-    """The contents of a folder of raw data: its archives, and the SHA-256 of each loose (unpacked) file by path."""
+    """The contents of a folder of raw data: its archives, and the SHA-256 of each loose (unpacked) file."""
 
     dataset: str
     archives: list[ArchiveEntry] = Field([])
     files: dict[str, str] = Field({})
 
     def digests(self, folder: str | Path) -> dict[str, str]:
-        """Return the SHA-256 of each archive and loose file in `folder`, by path."""
+        """Return a dict that maps the path of each archive and loose file in `folder` to its SHA-256."""
         named = {archive.name: archive.sha256 for archive in self.archives} | self.files
         return {f"{folder}/{name}": sha256 for name, sha256 in named.items()}
 
@@ -63,7 +63,7 @@ def write_manifest(
     archives
         Values for ArchiveEntry, one mapping per archive.
     files
-        Paths of the loose files by their names in the manifest.
+        Dict that maps the names that loose files have in the manifest to their paths.
     """
     digests = {name: file_digest(path) for name, path in track(files.items(), f"digests of {dataset}", len(files))}
     manifest = Manifest.model_validate({"dataset": dataset, "archives": archives, "files": digests})

@@ -17,7 +17,7 @@ SHOWN = 4  # number of values that an error message lists
 
 
 class OrientationError(DataError):
-    """Error for an image that is turned upright while it is unknown whether its mask must be turned too."""
+    """Error for an image that has to be turned upright, if it is unclear whether its mask must be turned too."""
 
 
 class MaskPixels(NamedTuple):
@@ -26,9 +26,10 @@ class MaskPixels(NamedTuple):
     Attributes
     ----------
     values
-        (H, W) uint16: gray levels, or indices into a colour palette. None for a colour image without a palette.
+        Array of shape (H, W), uint16: gray levels, or indices into a colour palette. None for a colour image without a
+        palette.
     colours
-        (H, W, 3) uint16: red, green and blue of each pixel.
+        Array of shape (H, W, 3), uint16: red, green and blue of each pixel.
     """
 
     values: npt.NDArray[np.uint16] | None
@@ -56,14 +57,14 @@ def read_mask(data: bytes) -> MaskPixels:
 def class_ids(
     pixels: MaskPixels, meaning: Mapping[int | str, str], classes: Sequence[str], threshold: int | None = None
 ) -> Labels:
-    """Return the class ids of a mask, (H, W).
+    """Return the class ids of a mask as an array of shape (H, W).
 
     Parameters
     ----------
     pixels
         The mask's pixels, as returned by `read_mask`.
     meaning
-        Class name for each value (an integer) or each colour (such as "#ff0000").
+        Dict that maps each value (an integer) or colour (such as "#ff0000") to a class name.
     classes
         Class names in the order of their ids; the first is the background.
     threshold
@@ -100,20 +101,20 @@ def turn_like_image(
 ) -> npt.NDArray[Any]:
     """Turn a mask to fit its upright image.
 
-    The file of an image can have an orientation tag while its mask has none. The mask was then drawn on the image as
-    displayed, or on its stored pixels.
+    An image file can have an orientation tag while its mask file has none. In this case, the mask was drawn either on
+    the image as displayed or on its stored pixels.
 
     Parameters
     ----------
     labels
-        The mask, (H, W), turned as its own orientation tag states.
+        The mask, an array of shape (H, W), turned as its own orientation tag states.
     orientation, image_orientation
         Orientation tags of the mask's file and of the image's file (segcert.data.decode.orientation_of).
     image_size
         Height and width of a mask that fits the upright image.
     drawn_on
-        Version of the image, "displayed" or "stored", on which a mask without a tag was drawn; None: decide by its
-        size.
+        Version of the image, "displayed" or "stored", on which a mask without a tag was drawn; None: decide by the
+        mask's size.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def turn_like_image(
 
 
 def _pixels_of(pixels: MaskPixels, value: int | str) -> npt.NDArray[np.bool_]:
-    """Return a Boolean array, (H, W), that is True where the mask has the given value or colour."""
+    """Return a Boolean array of shape (H, W) that is True where the mask has the given value or colour."""
     if isinstance(value, str):
         colour = [int(value[start : start + 2], 16) for start in (1, 3, 5)]
         return np.asarray((pixels.colours == colour).all(axis=2))
@@ -161,7 +162,7 @@ def _unknown(pixels: MaskPixels, known: npt.NDArray[np.bool_], meaning: Mapping[
 
 
 def _palette_indices(data: bytes) -> npt.NDArray[np.uint16] | None:
-    """Return the palette indices, (H, W), of a file whose palette has colours; None for every other file."""
+    """Return the palette indices, of shape (H, W), if a file's palette has colours; None for every other file."""
     if file_format(data) not in ("PNG", ""):
         return None
     with Image.open(io.BytesIO(data)) as file:

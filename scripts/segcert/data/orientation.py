@@ -23,7 +23,7 @@ TURNS: dict[int, tuple[tuple[int, ...], bool]] = {
 
 
 def upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Turn stored pixels, (H, W) or (H, W, C), upright. Raises DataError if `orientation` is not from 1 to 8."""
+    """Turn an array of shape (H, W) or (H, W, C) upright. Raises DataError if `orientation` is not from 1 to 8."""
     if orientation not in TURNS:
         raise DataError(f"Orientation: found {orientation}; expected 1 to 8")
     flipped, transposed = TURNS[orientation]
@@ -32,7 +32,7 @@ def upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
 
 
 def turned(orientation: int) -> tuple[str, ...]:
-    """Return a description of the step that turns stored pixels upright; no description if they are upright."""
+    """Return a tuple that describes how stored pixels are turned upright; empty if they already are."""
     return () if orientation == UPRIGHT else (f"turned upright: the file states orientation {orientation}",)
 
 

@@ -1,4 +1,4 @@
-"""Image-mask pairs that are found in a data set. Files are decoded only when a pair is loaded."""
+"""The image-mask pairs that were found in a data set. Files are decoded only when a pair is loaded."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,7 +19,8 @@ class Pair:
     group
         Patient or video sequence; the image's name if neither is known.
     load
-        Function that decodes the image and its mask of class ids, (H, W), at their original size, or raises DataError.
+        Function that decodes the image and its mask, an array of class ids, at their original size (H, W). It raises
+        DataError if it fails.
     part
         Part of the release, such as its test split, that the image belongs to; None if the release is not divided.
     """

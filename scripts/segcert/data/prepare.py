@@ -1,4 +1,4 @@
-"""Write a data set in the common format, data/prepared/<dataset>/: images, masks, index.csv and descriptions."""
+"""Write a data set in the common format, data/prepared/<dataset>/: images, masks, index.csv and JSON files."""
 
 import collections
 import concurrent.futures
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """Format of prepared images: image_size x image_size pixels, padded if keep_aspect, otherwise stretched."""
+    """Square format of prepared images, `image_size` pixels a side: padded if `keep_aspect` is True, else stretched."""
 
     image_size: int
     keep_aspect: bool = False
@@ -76,14 +76,14 @@ def prepare(
     Returns
     -------
     dict
-        SHA-256 of every image and mask, by path.
+        Maps the path of every image and mask to its SHA-256.
 
     Raises
     ------
     DataError
-        If more images and masks have no counterpart than the data set's limit allows; if an image is unreadable,
-        differs in size from its mask, has an empty mask, or is identical to another; if a group is in two splits, or a
-        split is empty; or if a name is invalid or unknown. The message lists all unusable images.
+        If more images and masks have no partner than the data set's limit allows; if an image is unreadable, differs in
+        size from its mask, has an empty mask, or is identical to another; if a group is in two splits, or a split is
+        empty; or if a name is invalid or unknown. The message lists all unusable images.
     """
     rule_name, rule = rule_of(about, split)
     alone = [each for each in found.left_out if each.name not in exclude and each.reason != NOT_AN_IMAGE]
@@ -119,7 +119,7 @@ def prepare(
 def _assign_splits(
     about: Dataset, found: SearchResult, rule: SplitRule, exclude: Collection[str]
 ) -> tuple[list[Pair], dict[str, str], list[LeftOut]]:
-    """Return the pairs to use, the split of each image by name, and the images and masks to leave out."""
+    """Return the pairs to use, a dict that maps image names to splits, and the images and masks to leave out."""
     known = {pair.name for pair in found.pairs} | {each.name for each in found.left_out}
     for key, names in (("exclude", exclude), ("splits", rule.names)):
         if unknown := sorted(set(names) - known):
@@ -162,7 +162,7 @@ def _assign_splits(
 def _write_images(
     about: Dataset, pairs: Sequence[Pair], splits: Mapping[str, str], folder: Path, form: Form, workers: int
 ) -> tuple[list[Row], bool]:
-    """Write images and masks. Return their index rows, and True if an image was compressed with loss.
+    """Write images and masks. Return their index rows, and True if an image was compressed lossily.
 
     Raises DataError, which lists all unusable images.
     """
@@ -235,7 +235,7 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Apply a function to items in threads and yield the results in order. At most 2 * workers + 1 are in progress."""
+    """Apply a function to items in threads, at most 2 * workers + 1 items at a time, and yield the results in order."""
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for item in items:
@@ -262,7 +262,7 @@ def _listed(problems: Iterable[tuple[str, str]]) -> str:
 
 
 def _advice(about: Dataset, names: Sequence[str], total: int) -> str:
-    """Return advice on unusable images: to exclude them, unless they are more than half of all `total` images."""
+    """Return advice on unusable images: exclude them, unless they are more than half of all `total` images."""
     if 2 * len(names) > total:
         return "Fix the data or the settings"
     return f"Fix the data, or exclude these images explicitly: `exclude: {{{about.name}: {json.dumps(names)}}}`"

@@ -32,7 +32,7 @@ class Raster:
     Attributes
     ----------
     pixels
-        (C, H, W) uint16, from 0 to 2^bits - 1; C is 1 or 3.
+        Array of shape (C, H, W), uint16, from 0 to 2^bits - 1; C is 1 or 3.
     bits
         Bit depth, from 1 to 16.
     pixel_size
@@ -42,7 +42,7 @@ class Raster:
     length_unit
         Unit of `pixel_size`: see segcert.measurements.
     original_grid
-        Correspondence to the pixels of the file; None if the image was neither padded nor resized.
+        Mapping to the pixels of the file; None if the image was neither padded nor resized.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -54,12 +54,12 @@ class Raster:
 
     @property
     def grid(self) -> Grid:
-        """Correspondence to the pixels of the file."""
+        """Mapping between the pixels of this image and those of the file."""
         return self.original_grid or Grid.of(self.size)
 
     @property
     def pixel_scale(self) -> tuple[PixelSize | None, str]:
-        """Pixel size with which to measure lengths, and their unit."""
+        """Pixel size with which to measure lengths, and the unit of these lengths."""
         return pixel_scale(self.pixel_size, self.length_unit, self.grid.stretch)
 
     @property
@@ -69,7 +69,7 @@ class Raster:
         return height, width
 
     def unit(self) -> npt.NDArray[np.float32]:
-        """Return the pixels as (C, H, W) float32 in [0, 1]. All values are multiples of 1 / (2^bits - 1)."""
+        """Return the pixels as float32 of shape (C, H, W), in [0, 1]. All values are multiples of 1 / (2^bits - 1)."""
         return to_unit(self.pixels, self.bits)
 
     def resized(self, size: int) -> "Raster":
@@ -105,8 +105,8 @@ class Raster:
     def with_channels(self, channels: int) -> "Raster":
         """Convert the image to 1 or 3 channels. Gray is replicated.
 
-        RGB with three equal channels becomes gray. If the channels differ by at most NEARLY_GRAY of 255 levels, their
-        luminance becomes gray, and `applied` says so. This rule holds for every format of file.
+        RGB with three equal channels becomes gray. If the channels differ by at most NEARLY_GRAY of 255 levels, the
+        image is replaced by its luminance, and `applied` says so. This applies to every file format.
 
         Raises DataError if one channel is requested and the image has colour, or for any other number of channels.
         """
@@ -171,7 +171,7 @@ def check_size(height: int, width: int, limit: int | None) -> None:
 
 
 def pixel_shape(across: float, down: float) -> PixelSize | None:
-    """Return the height and width of a pixel in pixel widths, from the resolutions across and down.
+    """Return the height and width of a pixel relative to its width, from the horizontal and vertical resolutions.
 
     Returns None for square pixels, and if the resolutions are not two positive numbers.
     """
@@ -181,7 +181,7 @@ def pixel_shape(across: float, down: float) -> PixelSize | None:
 
 
 def over_black(colours: npt.NDArray[Any], alpha: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint16]:
-    """Blend colours, (H, W, C), with black by their opacity, (H, W, 1). All values are integers from 0 to `white`."""
+    """Blend colours, shape (H, W, C), with black by their opacity, shape (H, W, 1). Both are integers up to `white`."""
     blended = (colours.astype(np.uint32) * alpha + white // 2) // white
     return np.asarray(blended, dtype=np.uint16)
 
@@ -200,7 +200,7 @@ def resize_mask(mask: Labels, size: int, num_classes: int) -> Labels:
 
 
 def pad_to_square(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Pad an array (H, W) to a square, with zeros on both sides of the shorter axis."""
+    """Pad an array of shape (H, W) to a square, with zeros on both sides of the shorter axis."""
     lacking = [max(plane.shape) - length for length in plane.shape]
     return np.pad(plane, [(length // 2, length - length // 2) for length in lacking])
 
@@ -211,7 +211,7 @@ def write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
 
 
 def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:
-    """Resize an array (H, W) to (size, size). Each new pixel is the mean of the old pixels, weighted by overlap."""
+    """Resize an array of shape (H, W) to (size, size). A new pixel is the mean of old pixels, weighted by overlap."""
     height, width = plane.shape
     rows = _overlaps(height, size) @ plane.astype(np.float32)
     return np.asarray((_overlaps(width, size) @ rows.T).T)

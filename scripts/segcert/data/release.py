@@ -29,12 +29,12 @@ class Layout:
     images
         Pattern for image paths. It contains the regex group `name`, and may contain `group` and `part`.
     masks
-        Patterns for mask paths, by class. Each contains the regex group `name` and may contain `part`. All masks of one
-        class are combined. Later classes are painted over earlier ones.
+        Dict that maps each class to the patterns for its mask paths. Each pattern contains the regex group `name` and
+        may contain `part`. All masks of one class are combined. Later classes are painted over earlier ones.
     decode
         Function that converts the bytes of an image file to a raster; None: segcert.data.decode.decode_at_depth.
     mask_scale
-        Height and width of an image, divided by those of its mask.
+        Ratio of an image's height and width to those of its mask.
     name
         Function that converts the name found in a path to the image's name.
     group_of

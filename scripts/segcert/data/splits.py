@@ -15,7 +15,10 @@ SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 
 
 def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
-    """Choose a split from the hash of `key`, independently of other keys. `shares` are the expected fractions."""
+    """Choose a split from the hash of `key`, independently of other keys.
+
+    `shares` maps each split to the fraction of all keys that it is expected to get.
+    """
     position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
     for split, share in shares.items():
         if position < share:

@@ -28,13 +28,13 @@ class StoredTiff(NamedTuple):
     Attributes
     ----------
     planes
-        (C, H, W) uint16; C is 1 or 3.
+        Array of shape (C, H, W), uint16; C is 1 or 3.
     bits
         Bit depth of the values, from 1 to 16, without a sign bit.
     inverted
         True if low values are bright (white is zero).
     pixel_shape
-        Height and width of an upright pixel in pixel widths; None if pixels are square or their shape is unknown.
+        Height and width of an upright pixel relative to its width; None if pixels are square or their shape is unknown.
     applied
         Descriptions of the steps that turned the stored values into `planes`, in order.
     """
@@ -118,7 +118,7 @@ def _check_bits(page: tifffile.TiffPage) -> int:
 
 
 def _rows_columns_samples(page: tifffile.TiffPage) -> Values:
-    """Return the values as (H, W, samples), whatever the planar layout of the file."""
+    """Return the values as an array of shape (H, W, samples), whatever the planar layout of the file."""
     values = page.asarray()
     axes = page.axes
     if "S" not in axes:
@@ -138,7 +138,7 @@ def _unsigned(values: Values, page: tifffile.TiffPage, bits: int) -> tuple[Value
 
 
 def _look_up(values: Values, page: tifffile.TiffPage) -> tuple[Values, int]:
-    """Replace palette indices by colours. Return (H, W, 3), or (H, W, 1) for a gray palette, and the bit depth."""
+    """Return the colours of palette indices, shape (H, W, 3), or (H, W, 1) for a gray palette, and the bit depth."""
     colours: Values = np.asarray(page.colormap, dtype=np.uint16)  # (3, 2^bits)
     bits = 16
     if not (colours % EIGHT_BITS_REPEATED).any():
@@ -168,13 +168,13 @@ def _without_alpha(values: Values, page: tifffile.TiffPage, bits: int, inverted:
 
 
 def _pixel_shape(page: tifffile.TiffPage, orientation: int) -> PixelSize | None:
-    """Return the shape of a pixel after turning, from the resolutions of the page."""
+    """Return the shape of a pixel of the upright picture, from the resolution tags of the page."""
     across, down = (_resolution(page.tags.valueof(name)) for name in ("XResolution", "YResolution"))
     return pixel_shape(down, across) if swaps_axes(orientation) else pixel_shape(across, down)
 
 
 def _resolution(ratio: Any) -> float:
-    """Convert the value of a resolution tag; 0 if it is missing or malformed."""
+    """Return the value of a resolution tag as a number; 0 if it is missing or malformed."""
     if not isinstance(ratio, tuple) or len(ratio) != 2 or not ratio[1]:
         return 0.0
     return float(ratio[0]) / float(ratio[1])

@@ -38,7 +38,7 @@ def read_own_image(
     See segcert.data.decode.decode for `bits`, `window` and `frame`. `trained_bits` is the bit depth of a network's
     training images. If `bits` is None, this depth is assumed for a 16-bit file that does not state its depth.
 
-    Raises DataError, with the file's name, if the file cannot be read or has a different format.
+    Raises DataError, which names the file, if it cannot be read or has a different format.
     """
     path = Path(path)
     if not path.is_file():
@@ -115,7 +115,7 @@ class OwnFolder:
         return files
 
     def is_lossy(self) -> bool:
-        """Return True if images, to judge by their names, are JPEG files."""
+        """Return True if the images are JPEG files according to their names."""
         rows = list_own(self.name, self.settings).rows.values()
         return any(row.image.lower().endswith(JPEG_SUFFIXES) for row in rows)
 

@@ -47,7 +47,7 @@ class OwnImage:
 
 @dataclasses.dataclass
 class Listing:
-    """The entries of a user-supplied data set, by image name, and the files that belong to no entry."""
+    """The entries of a user-supplied data set, keyed by image name, and the files that belong to no entry."""
 
     rows: dict[str, OwnImage]
     left_out: list[LeftOut] = dataclasses.field(default_factory=list)
@@ -226,7 +226,7 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
 
 
 def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
-    """Read the table of a user-supplied data set. Return its column names, and its lines as dicts by column name."""
+    """Read the table of a user-supplied data set. Return its column names, and one dict per line, by column name."""
     path = Path(settings["table"]).expanduser()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -1,4 +1,4 @@
-"""Tools, steps and actions by which a crate describes a run (profile Provenance Run Crate 0.5).
+"""Tools, steps and actions with which a crate describes a run (profile Provenance Run Crate 0.5).
 
 Each rule is a step, and its script is a tool. Each run record becomes a CreateAction (the job's inputs, outputs, times
 and hardware) and a ControlAction (the step that started the job). A further CreateAction describes the run of the

@@ -32,7 +32,7 @@ class CrateError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Files that a crate describes as a group, because they are numerous. `files` contains their SHA-256, by path."""
+    """Files that a crate describes as a group, because they are numerous. `files` maps their paths to SHA-256."""
 
     title: str
     dataset: str
@@ -53,7 +53,7 @@ class Contents:
 
     @functools.cached_property
     def made(self) -> dict[str, str]:
-        """SHA-256 of each file that the jobs made, including extra outputs, by path."""
+        """Dict that maps the path of each file that the jobs made, including extra outputs, to its SHA-256."""
         made: dict[str, str] = {}
         for job in self.lineage.jobs:
             made |= job.outputs | job.extra_outputs
@@ -61,7 +61,7 @@ class Contents:
 
     @functools.cached_property
     def files(self) -> dict[str, str]:
-        """SHA-256 of each file of the run that the crate contains, by path."""
+        """Dict that maps the path of each file of the run that the crate contains to its SHA-256."""
         images = f"results/{self.lineage.run}/denoised/"
         files: dict[str, str] = {}
         for job in self.lineage.jobs:
@@ -87,12 +87,12 @@ class Contents:
 
     @functools.cached_property
     def manifests(self) -> dict[str, Entity]:
-        """Contents of data/raw/<dataset>/manifest.json, by data set."""
+        """Dict that maps data sets to the contents of data/raw/<dataset>/manifest.json."""
         return self._read("data/raw/", "/manifest.json")
 
     @functools.cached_property
     def cards(self) -> dict[str, Entity]:
-        """Contents of data/prepared/<dataset>/dataset.json, by data set."""
+        """Dict that maps data sets to the contents of data/prepared/<dataset>/dataset.json."""
         return self._read("data/prepared/", "/dataset.json")
 
     def _read(self, top: str, name: str) -> dict[str, Entity]:
@@ -101,7 +101,7 @@ class Contents:
 
     @functools.cached_property
     def archives(self) -> dict[str, Entity]:
-        """Description of each archive, by path.
+        """Dict that maps the path of each archive to its description.
 
         `bytes`, `sha256` and `official` describe the file that was found; `url` and `page` are as published.
         """
@@ -118,7 +118,7 @@ class Contents:
 
     @functools.cached_property
     def described(self) -> dict[str, str]:
-        """SHA-256 of each file that the crate describes but does not contain, by path.
+        """Dict that maps the path of each file that the crate describes but does not contain to its SHA-256.
 
         These are archives, files that no job made, and denoised examples.
         """
@@ -128,7 +128,7 @@ class Contents:
 
     @functools.cached_property
     def identifiers(self) -> dict[str, str]:
-        """@id of every file of the run, by path. All files in a group have the same @id.
+        """Dict that maps the path of every file of the run to its @id. All files in a group have the same @id.
 
         The @id of an official archive is its address; the @id of any other file outside the crate is its digest.
         """
@@ -172,7 +172,7 @@ class Contents:
                 )
 
     def replaced_code(self, job: Job) -> list[str]:
-        """Return a job's code files that the sources, and so the crate, lack or contain in a different version."""
+        """Return a job's code files that the sources, and thus the crate, lack or contain in a different version."""
         replaced = []
         for name, digest in job.record["code"].items():
             path = self.software / "scripts" / name

@@ -1,4 +1,4 @@
-"""Store named arrays in a compressed `.npz` file, without pickle. Files that are read are treated as hostile."""
+"""Store named arrays in a compressed `.npz` file, without pickle. Files are not trusted when they are read."""
 
 import math
 import zipfile
@@ -91,7 +91,7 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
 
 
 def _check(member: IO[bytes], size: int) -> None:
-    """Raise ValueError unless an array has an allowed type and the size in its header, and fits into memory."""
+    """Raise ValueError unless an array's type is allowed, its size matches its header, and it fits into memory."""
     version = np.lib.format.read_magic(member)
     if version not in HEADERS:
         raise ValueError(f"found format version {version}; expected one of {', '.join(map(str, HEADERS))}")

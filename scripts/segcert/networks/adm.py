@@ -41,8 +41,9 @@ ATTENTION_LAYERS = {"group_norm": "norm", "to_q": "qkv", "to_k": "qkv", "to_v": 
 class ADMLayout:
     """Sizes of an ADM network. The defaults are those of 256x256_diffusion_uncond.pt.
 
-    Level i works at image_size / 2^i pixels with model_channels * channel_mult[i] channels; channel_mult[0] is 1.
-    Levels whose size is in `attention_resolutions` have attention, with `num_head_channels` channels per head.
+    Level i processes squares of image_size / 2^i pixels a side, with model_channels * channel_mult[i] channels;
+    channel_mult[0] is 1. Levels whose size is in `attention_resolutions` have attention, with `num_head_channels`
+    channels per head.
     """
 
     image_size: int = 256
@@ -56,7 +57,7 @@ class ADMLayout:
 
     @property
     def attends(self) -> list[bool]:
-        """Flags per level, from the largest image to the smallest: True if the level has attention."""
+        """One flag per level, in order of decreasing resolution: True if the level has attention."""
         return [self.image_size // 2**level in self.attention_resolutions for level in range(len(self.channel_mult))]
 
 
@@ -66,9 +67,9 @@ ADM_256 = ADMLayout()
 def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
     """Return the arguments of the UNet2DModel that computes the same function as an ADM network.
 
-    The network maps (B, C, H, W) in [-1, 1] and a step in 0 ... 999 to (B, 2C, H, W). The first C channels are the
-    predicted noise. The other channels interpolate the noise variance between the bounds of Nichol and Dhariwal (ICML
-    2021, section 3.1).
+    The network maps images in [-1, 1], of shape (B, C, H, W), and a step from 0 to 999 to an output of shape (B, 2C, H,
+    W). The first C channels are the predicted noise. The other channels interpolate the noise variance between the
+    bounds of Nichol and Dhariwal (ICML 2021, section 3.1).
     """
     return {
         "sample_size": layout.image_size,
@@ -185,8 +186,8 @@ def _adm_modules(layout: ADMLayout) -> dict[str, str]:
 def _converted(name: str, tensor: Tensor, head_channels: int) -> Tensor:
     """Convert one of ADM's tensors to the shape that diffusers uses.
 
-    ADM's `qkv` tensor, (heads * 3 * head_channels, ...), is ordered by head, and within a head by queries, keys and
-    values (QKVAttentionLegacy). Each of the three becomes a tensor (heads * head_channels, ...).
+    ADM's `qkv` tensor, of shape (heads * 3 * head_channels, ...), is ordered by head, and within a head by queries,
+    keys and values (QKVAttentionLegacy). Each of the three becomes a tensor of shape (heads * head_channels, ...).
     """
     if tensor.ndim == 3:
         tensor = tensor.squeeze(-1)  # (out, in, 1) -> (out, in)

@@ -14,7 +14,7 @@ class Architecture:
     arguments
         Keys of the configuration section `segmenter` that the network's constructor takes.
     halvings
-        Number of times that the network halves the resolution. None means that its argument `depth` is this number.
+        Number of times that the network halves the resolution. None if the network's argument `depth` is this number.
     least_batch
         Smallest number of images per training batch.
     """

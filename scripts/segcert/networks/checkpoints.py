@@ -1,7 +1,7 @@
 """Checkpoints: files of weights that someone else's program wrote. Only tensors are read from them.
 
 Programs save weights in many ways: bare, in a dictionary with other things (`state_dict`, `model`, `ema`), or with a
-prefix from a wrapper (`module.`, `model.`). All of these are one list of tensors with dotted names here.
+prefix from a wrapper (`module.`, `model.`). Here, each of these is read as one list of tensors with dotted names.
 segcert.networks.matching finds the network's weights in it.
 """
 
@@ -40,14 +40,14 @@ OTHER_KINDS = {
 
 
 class Found(NamedTuple):
-    """A tensor of a checkpoint: its value, and the dictionary that contains it, as keys joined by dots."""
+    """A tensor in a checkpoint: its value, and the keys of the dictionary that contains it, joined by dots."""
 
     tensor: Tensor
     place: str
 
 
 class Foreign:
-    """A stand-in for an object of a foreign type, such as a saved setting. It ignores everything that it is given."""
+    """A stand-in for an object of a foreign type, such as a saved setting. It ignores its arguments and its state."""
 
     def __new__(cls, *_arguments: Any) -> Any:
         return super().__new__(cls)
@@ -82,7 +82,8 @@ def read_checkpoint(source: str | Path) -> dict[str, Found]:
     Returns
     -------
     dict
-        Each tensor by its name: the keys that lead to it, joined by dots. The state of an optimizer is left out.
+        Maps the name of each tensor (the keys that lead to it, joined by dots) to the tensor. The state of an optimizer
+        is left out.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def read_checkpoint(source: str | Path) -> dict[str, Found]:
 
 
 def _load(source: Path) -> Any:
-    """Return the content of a file, recognised by its first bytes. Raises ModelError."""
+    """Return the content of a file, recognised by its first bytes. Raises ModelError for any other file."""
     with source.open("rb") as file:
         head = file.read(32)
     for start, other in OTHER_KINDS.items():
@@ -136,7 +137,7 @@ def _load(source: Path) -> Any:
 
 
 def _unpickled(source: Path) -> Any:
-    """Load a file of torch.save with tensors only. Foreign types become stand-ins, one after another."""
+    """Load only the tensors in a file that torch.save wrote. Foreign types are replaced by stand-ins one by one."""
     stand_ins: dict[str, type[Foreign]] = {}
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(source)
@@ -163,12 +164,12 @@ def _unpickled(source: Path) -> Any:
 
 
 def _stand_in(name: str, kind: type[Foreign]) -> type[Foreign]:
-    """Return a stand-in for the type with this name, which its printed form shows."""
+    """Return a stand-in for the type with this name. The stand-in's printed form shows the name."""
     return type(name, (kind,), {"__module__": "foreign", "__qualname__": name})
 
 
 def _tensors(content: Any, place: str, seen: set[int]) -> Iterator[tuple[str, Found]]:
-    """Yield the name of each tensor in nested dictionaries, and the tensor. `seen` contains ids of read dictionaries.
+    """Yield the name of each tensor in nested dictionaries, and the tensor. `seen`: ids of dictionaries already read.
 
     A dictionary that is saved under two names is read once.
     """

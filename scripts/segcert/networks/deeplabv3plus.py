@@ -11,13 +11,13 @@ NARROWEST = 4
 
 
 class DeepLabV3Plus(nn.Module):
-    """DeepLabV3+ network that maps images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W).
+    """DeepLabV3+ network for segmentation.
 
-    H and W must be divisible by 16. At `width` 64, the structure and tensor names match
-    `DeepLabV3Plus(encoder_name="resnet34")` from segmentation_models_pytorch, so state dicts of that network can be
-    loaded. The code of Laousy et al. (MICCAI 2023) uses that network. Initial weights are drawn as in He et al. (ICCV
-    2015). Training needs batches of at least two images, because batch normalisation of the mean features needs a
-    variance over images.
+    It maps images in [0, 1], of shape (B, in_channels, H, W), to logits of shape (B, num_classes, H, W). H and W must
+    be divisible by 16. At `width` 64, the structure and tensor names match `DeepLabV3Plus(encoder_name="resnet34")`
+    from segmentation_models_pytorch, so state dicts of that network can be loaded. The code of Laousy et al. (MICCAI
+    2023) uses that network. Initial weights are drawn as in He et al. (ICCV 2015). Training needs batches of at least
+    two images, because batch normalisation of the image means needs a variance over images.
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
@@ -34,7 +34,7 @@ class DeepLabV3Plus(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Decoder that maps encoder features to (B, out_channels, H / 4, W / 4).
+    """Decoder that maps encoder features to an output of shape (B, out_channels, H / 4, W / 4).
 
     The deepest features provide context, and the features at stride 4 provide edges.
     """
@@ -58,7 +58,7 @@ class Decoder(nn.Module):
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling, from (B, in_channels, H, W) to (B, out_channels, H, W).
+    """Atrous spatial pyramid pooling, from shape (B, in_channels, H, W) to (B, out_channels, H, W).
 
     The parallel branches are a 1x1 convolution, separable convolutions at three dilation rates, and the image mean. A
     1x1 convolution merges the branches (Chen et al. 2017, section 3.3), with dropout during training.
@@ -79,7 +79,7 @@ class ASPP(nn.Module):
 
 
 class ImageMean(nn.Sequential):
-    """Image-level features, equal at every pixel: from (B, in_channels, H, W) to (B, out_channels, H, W)."""
+    """Image-level features, equal at every pixel: from shape (B, in_channels, H, W) to (B, out_channels, H, W)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)

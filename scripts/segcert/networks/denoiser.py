@@ -39,7 +39,8 @@ class DiffusionDenoiser(nn.Module):
         variances) is ignored. If it has three input channels and the image has one, the image is repeated three times
         and the three predictions are averaged.
     alphas_cumprod
-        (T,) values of abar, one per step of the diffusion model. They begin below 1 and never rise.
+        Values of abar, one per step of the diffusion model, in a tensor of shape (T,). They begin below 1 and never
+        rise.
     prediction
         Target of the network: "epsilon" (Ho et al. 2020), "v_prediction" (Salimans and Ho 2022), or "sample" (the clean
         image itself).
@@ -79,8 +80,8 @@ class DiffusionDenoiser(nn.Module):
     def load(cls, folder: str | Path, steps: int = 1) -> "DiffusionDenoiser":
         """Read the diffusers folders `unet` and `scheduler` in `folder`.
 
-        Raises ModelError, which names the file and the key, if a file is missing or damaged. The same holds for a
-        network or a noise schedule that does not denoise images in this way (see `load_unet` and `read_schedule`).
+        Raises ModelError, which names the file and the key, if a file is missing or damaged, or if the network or the
+        schedule does not denoise images in this way. See `load_unet` and `read_schedule`.
         """
         denoiser_files(folder)
         schedule = read_schedule(Path(folder))
@@ -106,7 +107,7 @@ class DiffusionDenoiser(nn.Module):
         self.timestep(sigma)
 
     def remarks(self, size: Sequence[int], sigma: float) -> list[str]:
-        """Return remarks on images of `size` (H, W) and a noise level for which the denoiser was not trained."""
+        """Return remarks if the denoiser was not trained for images of `size` (H, W) or for the noise level `sigma`."""
         remarks = []
         trained = trained_size(self.unet)
         if trained is not None and trained != tuple(size):
@@ -130,7 +131,7 @@ class DiffusionDenoiser(nn.Module):
         return [round(first * (1 - number / self.steps)) for number in range(self.steps)]
 
     def forward(self, x_noisy: Tensor, sigma: float) -> Tensor:
-        """Estimate the clean images x, (B, C, H, W) in [0, 1], from x_noisy = x + sigma * standard normal noise."""
+        """Estimate clean images x in [0, 1], shape (B, C, H, W), from x_noisy = x + sigma * standard normal noise."""
         self.require_fit(x_noisy.shape[1:], sigma)
         timesteps = self.timesteps(sigma)
         z_t = self.alphas_cumprod[timesteps[0]].sqrt() * (2 * x_noisy - 1)
@@ -144,7 +145,7 @@ class DiffusionDenoiser(nn.Module):
         return x
 
     def estimate(self, z_t: Tensor, t: int) -> Tensor:
-        """Estimate clean images in [-1, 1] from samples z_t of the forward process at step t. Both are (B, C, H, W)."""
+        """Estimate clean images in [-1, 1], shape (B, C, H, W), from samples z_t of step t of the forward process."""
         abar = self.alphas_cumprod[t]
         channels = z_t.shape[1]
         wanted = self._channels(channels)
@@ -170,6 +171,6 @@ class DiffusionDenoiser(nn.Module):
         return z_0.clamp(-1, 1)
 
     def _channels(self, channels: int) -> int:
-        """Return the number of channels that the network takes; `channels` if it does not state one."""
+        """Return the number of channels that the network takes; `channels` if it states none."""
         wanted: int = getattr(getattr(self.unet, "config", None), "in_channels", channels)
         return wanted

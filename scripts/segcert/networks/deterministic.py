@@ -15,17 +15,17 @@ MESSAGE = " does not have a deterministic implementation"
 def max_unpool(x: Tensor, indices: Tensor, output_size: Sequence[int], *_: object) -> Tensor:
     """Undo max pooling: write each value to its index in an image of zeros.
 
-    If several values have one index, torch keeps any of them, and this function keeps the largest. Indices are unique
-    if the windows of the pooling do not overlap.
+    If several values have the same index, torch keeps an arbitrary one, and this function keeps the largest. Indices
+    are unique if the windows of the pooling do not overlap.
 
     Parameters
     ----------
     x
-        Pooled images, (B, C, ...).
+        Pooled images, of shape (B, C, ...).
     indices
         Indices in the flattened output of each channel, with the shape of x.
     output_size
-        Height and width of the result, after the depth of a volume.
+        Height and width of the result; for a volume, its depth comes first.
     """
     axes = -len(output_size)
     flat = x.new_zeros(*x.shape[:axes], math.prod(output_size))

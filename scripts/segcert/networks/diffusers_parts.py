@@ -38,6 +38,6 @@ __all__ = ["SCHEDULERS", "DDPMScheduler", "UNet2DModel", "scheduler_class"]
 
 
 def scheduler_class(name: str) -> Any:
-    """Return one of SCHEDULERS. Its module is imported when it is asked for."""
+    """Return one of the classes in SCHEDULERS by name. This call imports its module."""
     with lean(bare=BARE, absent=ABSENT):
         return getattr(importlib.import_module(f"diffusers.schedulers.scheduling_{SCHEDULERS[name]}"), name)

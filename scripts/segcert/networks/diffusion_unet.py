@@ -29,7 +29,7 @@ Size = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class UNetConfig(Part):
-    """Keys of a UNet2DModel's config.json that determine its inputs, its size and its function."""
+    """Keys of a UNet2DModel's config.json that determine its inputs, its size and what it computes."""
 
     in_channels: PositiveInt = 3
     out_channels: PositiveInt = 3
@@ -52,12 +52,12 @@ class UNetConfig(Part):
 
 
 def load_unet(folder: Path, steps: int, learns_variance: bool) -> UNet2DModel:
-    """Read the network in the folder of a denoiser. Every tensor must be there, and no other.
+    """Read the network in the folder of a denoiser. It must contain exactly the expected tensors.
 
     Parameters
     ----------
     folder
-        Contains unet/config.json and unet/diffusion_pytorch_model.safetensors.
+        Folder that contains unet/config.json and unet/diffusion_pytorch_model.safetensors.
     steps
         Number of steps in the noise schedule.
     learns_variance
@@ -66,8 +66,8 @@ def load_unet(folder: Path, steps: int, learns_variance: bool) -> UNet2DModel:
     Raises
     ------
     ModelError
-        For a network that is not a UNet2DModel of gray or colour images, or needs an input other than image and step;
-        weights that are missing, unexpected, of the wrong shape or type, or not finite.
+        For a network that is not a UNet2DModel of gray or colour images, or that needs an input other than image and
+        step; or for weights that are missing, unexpected, of the wrong shape or type, or not finite.
     """
     about, weights = Path(folder, UNET_CONFIG), Path(folder, UNET_WEIGHTS)
     try:
@@ -105,8 +105,8 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
     `config` contains the arguments of UNet2DModel; other arguments have their defaults. `steps` is the number of steps
     in the noise schedule. `learns_variance` is None if it is unknown.
 
-    Raises ModelError, which names the key, for networks of latents, of two images, or of images in [0, 1]. The same
-    holds for a network with a further input, such as a class, and for a key whose effect is unknown.
+    Raises ModelError, which names the key, for networks that work on latents, on two images or on images in [0, 1]; for
+    a network with a further input, such as a class; and for a key whose effect is unknown.
     """
     stated = fit({key: list(each) if isinstance(each, tuple) else each for key, each in config.items()}, UNetConfig)
     channels = stated.in_channels
@@ -153,7 +153,7 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
 
 
 def divisor_of(unet: Any) -> int:
-    """Return the number by which the height and the width of images must be divisible: 2 per halving."""
+    """Return the number by which the height and the width of images must be divisible: a factor of 2 per halving."""
     levels = getattr(getattr(unet, "config", None), "block_out_channels", (1,))
     return int(2 ** (len(levels) - 1))
 
@@ -170,8 +170,8 @@ def trained_size(unet: Any) -> tuple[int, int] | None:
 def _built(config: dict[str, Any], weights: Path) -> UNet2DModel:
     """Build the network without its weights.
 
-    It is first built and called without memory ("meta"). So a network that is larger than its file, or that fails on
-    images, is refused before anything is allocated.
+    The network is first built and called on torch's meta device, which uses no memory. Therefore, a network that is
+    larger than its file, or that fails on images, is refused before anything is allocated.
     """
     try:
         with torch.device("meta"), torch.no_grad():
@@ -191,7 +191,7 @@ def _built(config: dict[str, Any], weights: Path) -> UNet2DModel:
 
 
 def _with_new_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return named tensors with the names that layers of attention blocks have today."""
+    """Return the tensors under the names that diffusers gives the layers of attention blocks today."""
     renamed = {}
     for name, tensor in state.items():
         new = name

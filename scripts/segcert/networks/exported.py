@@ -21,7 +21,7 @@ OBJECTS = ("data/constants/custom_obj", "data/constants/opaque_obj", "data/aotin
 
 
 class Accepted(NamedTuple):
-    """Images that an exported program accepts: a number from `least` to `most` (None: any), and a type of number."""
+    """Batches that an exported program accepts: `least` to `most` images (None: no limit), and their number type."""
 
     least: int = 1
     most: int | None = None
@@ -29,19 +29,19 @@ class Accepted(NamedTuple):
 
 
 class ExportedNetwork(nn.Module):
-    """An exported network, which maps images (B, C, H, W) to logits. It is always in eval mode.
+    """An exported network, which maps images of shape (B, C, H, W) to logits. It is always in eval mode.
 
-    It accepts float32 images, any number of them, on any device. Images are converted to the program's type of number,
-    and its logits of fewer than 32 bits to float32, which is exact. Batches that the program does not accept are split,
-    and filled up with copies of the last image. Constants that the program creates while it runs are created on the
-    device of the first images.
+    It accepts any number of float32 images on any device. Images are converted to the program's number type. Logits of
+    fewer than 32 bits are converted to float32, which is exact. Batches that the program does not accept are split, and
+    filled with copies of the last image. Constants that the program creates while it runs are created on the device of
+    the first images.
 
     Attributes
     ----------
     kind
         "torchscript" or "torch.export".
     accepts
-        The images that the program itself accepts.
+        The batches that the program itself accepts.
     digest
         SHA-256 of the exported file.
 
@@ -168,7 +168,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def _kind(archive: zipfile.ZipFile, path: Path) -> str:
-    """Return the kind of exported network in an archive, by its member names. Raises ModelError for pickles."""
+    """Return the kind of exported network in an archive, judged by its member names. Raises ModelError for pickles."""
     members = {name.partition("/")[2]: name for name in archive.namelist()}  # without their common folder
     folders = collections.Counter(name.partition("/")[0] for name in archive.namelist())
     if len(folders) == 1 and len(members) == folders.total():
@@ -224,7 +224,7 @@ def _load_export(path: Path) -> tuple[ExportedProgram, Accepted]:
 
 
 def _finite(limit: Any) -> int | None:
-    """Return a limit of a size as a number; None if there is no limit."""
+    """Return a size limit as a number; None if there is no limit."""
     try:
         return int(limit)
     except Exception:  # sympy and torch have infinite integers that cannot be converted
@@ -234,7 +234,7 @@ def _finite(limit: Any) -> int | None:
 def _without_gpus(path: Path) -> BinaryIO:
     """Open a torch.export archive, whose tensors are on the CPU even if it was exported on a GPU.
 
-    torch loads each tensor to the device that the archive names for it, and fails if this machine lacks the device.
+    torch loads each tensor onto the device that the archive names for it, and fails if this machine lacks the device.
     """
     with zipfile.ZipFile(path) as archive:
         texts = {name: archive.read(name) for name in archive.namelist() if name.endswith(".json")}
@@ -250,7 +250,7 @@ def _without_gpus(path: Path) -> BinaryIO:
 
 
 def _on_cpu(value: Any) -> Any:
-    """Replace each GPU in the JSON of a torch.export archive by the CPU."""
+    """Replace each GPU in the JSON of a torch.export archive with the CPU."""
     if isinstance(value, dict):
         if value.keys() == {"type", "index"} and value["type"] == "cuda":
             return {"type": "cpu", "index": None}
@@ -259,13 +259,13 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _number_type(program: nn.Module) -> torch.dtype:
-    """Return the type of number of a TorchScript network's first weights; float32 if it has none."""
+    """Return the number type of a TorchScript network's first weights; float32 if it has none."""
     floating = (each.dtype for each in program.parameters() if each.is_floating_point())
     return next(floating, torch.float32)
 
 
 def _devices(program: nn.Module) -> list[Any]:
-    """Return the constants of a TorchScript network that are devices."""
+    """Return the devices among the constants of a TorchScript network."""
     constants: list[Any] = []
     for module in program.modules():
         if hasattr(module, "forward") and hasattr(module.forward, "graph"):
@@ -280,6 +280,6 @@ def _replace_devices(program: nn.Module, device: torch.device) -> None:
 
 
 def _filled(batch: Tensor, least: int) -> Tensor:
-    """Return a batch of at least `least` images: its last image is repeated. A constant image might give NaN."""
+    """Fill a batch to at least `least` images with copies of its last image. A constant image might give NaN."""
     lacking = least - len(batch)
     return torch.cat([batch, batch[-1:].expand(lacking, *batch.shape[1:])]) if lacking > 0 else batch

@@ -1,4 +1,4 @@
-"""Failures of networks that run on images: what to change, for each kind of error that torch raises."""
+"""Messages about networks that fail on images. They say what to change for each kind of torch error."""
 
 import re
 from typing import Any, NoReturn
@@ -15,7 +15,7 @@ DEVICES = re.compile(r"same device|CUDA|cuda:\d|NVIDIA|device type|backend")
 
 
 def refuse(error: Exception, network: Any, images: Tensor) -> NoReturn:
-    """Raise ModelError for an error that a network raised on images (B, C, H, W). It says what to change."""
+    """Raise ModelError for an error that a network raised on images of shape (B, C, H, W). It says what to change."""
     line = cause(error)
     if operation := nondeterministic_operation(error):
         elsewhere = "" if images.device.type == "cpu" else ", or run it on the CPU (`device: cpu`, `--device cpu`)"

@@ -34,7 +34,7 @@ class Preprocessing(Part):
     keep_aspect
         True if images are padded to a square before they are resized; otherwise they are stretched.
     lossy
-        True if images were compressed with loss, as in JPEG files. It changes no image: see
+        True if the images were compressed lossily, as in JPEG files. This key changes no image: see
         segcert.single_image.inputs.Networks.remark_on_compression.
     """
 
@@ -89,7 +89,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def preprocessing_of(config: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing in a segmenter's config.json, or the defaults if an earlier version wrote none."""
+    """Return the preprocessing that a segmenter's config.json states, or the defaults for an older file without it."""
     return Preprocessing.model_validate(config.get("preprocessing", {}))
 
 
@@ -110,7 +110,7 @@ def segmenter_digest(folder: str | Path) -> str:
 def denoiser_files(folder: str | Path) -> list[Path]:
     """Return the files of a denoiser: config and weights of its network, and noise schedule.
 
-    Raises ModelError if one is missing, or if the folder is a pipeline with a further network, such as a VAE. The
+    Raises ModelError if one is missing, or if the folder contains a pipeline with a further network, such as a VAE. The
     denoiser of such a pipeline works on latents, not on images.
     """
     folder = Path(folder)
@@ -129,7 +129,7 @@ def denoiser_files(folder: str | Path) -> list[Path]:
 
 
 def _advice_on(missing: Path) -> str:
-    """Return what to do about a missing file, if the folder contains it in a different form."""
+    """Return advice about a missing file, if the folder contains it in a different form."""
     folder = missing.parent
     if (folder.parent / missing.name).is_file():
         return f". Move {missing.name} and the files that belong to it from {folder.parent} to {folder}"
@@ -155,7 +155,7 @@ def _other_networks(folder: Path) -> list[str]:
 
 
 def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
-    """Return the SHA-256 of a denoiser (weights, configuration, schedule, number of steps); None if there is none.
+    """Return the SHA-256 of a denoiser (weights, configuration, schedule, number of steps); None without a denoiser.
 
     Raises ModelError if a file is missing.
     """

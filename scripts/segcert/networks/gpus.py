@@ -1,4 +1,4 @@
-"""Claims on a machine's GPUs, so that jobs that run in parallel use different GPUs."""
+"""Claim GPUs of a machine, so that jobs that run in parallel use different GPUs."""
 
 import itertools
 import os
@@ -14,7 +14,7 @@ _held: list[filelock.BaseFileLock] = []
 
 
 def visible_gpus() -> list[str]:
-    """Return the names of the GPUs that CUDA shows.
+    """Return the names of the GPUs that are visible to CUDA.
 
     The names are the entries of CUDA_VISIBLE_DEVICES, or 0, 1, ... for all GPUs of the machine if the variable is not
     set. As in CUDA, the list ends at the first entry that is empty or negative.
@@ -27,10 +27,10 @@ def visible_gpus() -> list[str]:
 
 
 def claim_gpus(count: int, folder: str | Path | None = None) -> list[str]:
-    """Claim `count` GPUs that no other job of this user has claimed, and make CUDA show only these.
+    """Claim `count` GPUs that no other job of this user has claimed, and make only these visible to CUDA.
 
     The claim lasts until this process ends, even if it is killed. Call this function before CUDA starts. If there is
-    only one GPU, or too few are free, nothing is claimed, and the process shares the GPUs that CUDA shows.
+    only one GPU, or too few are free, nothing is claimed, and the process shares the visible GPUs.
 
     `folder` contains the lock files. Returns the names of the GPUs that this process may use.
     """

@@ -18,7 +18,7 @@ WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 
 
 class Match(NamedTuple):
-    """Weights for a network: the prefix of their names in the checkpoint, and their values by the network's names."""
+    """Weights for a network: their prefix in the checkpoint, and their values, keyed by the network's names."""
 
     key: str
     state: dict[str, Tensor]
@@ -38,14 +38,14 @@ def match(model: nn.Module, tensors: Mapping[str, Found], what: str, advice: str
 
     The names in the checkpoint may have a prefix: the keys of the dictionaries that contain them, or the name of a
     wrapper (`model.`, `module.`). The network's own names may have a prefix, too. Tensors outside the prefix, such as
-    those of a loss, belong to something else. A tensor that the network shares needs only one of its names.
+    those of a loss, belong to something else. A tensor that is shared within the network needs only one of its names.
 
     Parameters
     ----------
     model
         The network.
     tensors
-        Tensors of a checkpoint by name: see segcert.networks.checkpoints.read_checkpoint.
+        Dict that maps names to the tensors of a checkpoint: see segcert.networks.checkpoints.read_checkpoint.
     what
         Name of the network, for messages.
     advice
@@ -95,7 +95,7 @@ def match(model: nn.Module, tensors: Mapping[str, Found], what: str, advice: str
 
 
 class _Candidate(NamedTuple):
-    """Tensors of a checkpoint below one prefix, by the network's names."""
+    """Tensors of a checkpoint below one prefix, keyed by the network's names."""
 
     key: str
     state: dict[str, Tensor]
@@ -109,7 +109,7 @@ class _Candidate(NamedTuple):
 
 
 def _candidates(expected: Mapping[str, Tensor], tensors: Mapping[str, Found]) -> Iterator[_Candidate]:
-    """Yield the tensors below each prefix that ends with names of the network, without repetition."""
+    """Yield the tensors below each prefix under which names of the network occur, without repetition."""
     seen: set[tuple[tuple[str, str], ...]] = set()
     for inner in _own_prefixes(expected):
         names = {name.removeprefix(inner): name for name in expected}

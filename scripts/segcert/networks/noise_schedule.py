@@ -49,7 +49,7 @@ class NoiseSchedule:
     Attributes
     ----------
     alphas_cumprod
-        (T,) values of abar, one per step: z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise.
+        Values of abar, one per step, in a tensor of shape (T,): z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise.
     prediction
         One of PREDICTIONS.
     learns_variance
@@ -62,7 +62,7 @@ class NoiseSchedule:
 
 
 def read_schedule(folder: Path) -> NoiseSchedule:
-    """Read scheduler_config.json of the folder of a denoiser. diffusers computes abar, as its class prescribes.
+    """Read scheduler_config.json in a denoiser's folder. The scheduler's class in diffusers computes abar.
 
     Raises ModelError for any scheduler whose network cannot be called as DiffusionDenoiser calls it: rectified flow
     (flow matching), EDM, variance-exploding and consistency models; networks for values outside [-1, 1]; noise that is
@@ -122,7 +122,7 @@ def read_schedule(folder: Path) -> NoiseSchedule:
 
 
 def _problems(config: SchedulerConfig) -> list[str]:
-    """Return the reasons for which a scheduler's network cannot be called as DiffusionDenoiser calls it."""
+    """Return the reasons why a scheduler's network cannot be called as DiffusionDenoiser calls it."""
     problems = []
     if config.prediction_type not in PREDICTIONS:
         expected = ", ".join(PREDICTIONS)
@@ -148,7 +148,7 @@ def _problems(config: SchedulerConfig) -> list[str]:
 
 
 def check_schedule(alphas_cumprod: Tensor) -> None:
-    """Raise ModelError unless values of abar, (T,), do not rise from step to step, and begin between 0 and 1.
+    """Raise ModelError unless values of abar, shape (T,), do not rise from step to step, and begin between 0 and 1.
 
     The last values may be 0: pure noise (zero terminal signal-to-noise ratio).
     """
@@ -170,7 +170,7 @@ def check_schedule(alphas_cumprod: Tensor) -> None:
 
 
 def noise_levels(alphas_cumprod: Tensor) -> Tensor:
-    """Return the noise level of each step of a noise schedule, (T,), for pixel values in [0, 1]."""
+    """Return the noise level of each step of a noise schedule, shape (T,), for pixel values in [0, 1]."""
     return ((1 - alphas_cumprod.double()) / alphas_cumprod.double()).sqrt() / 2
 
 

@@ -35,8 +35,8 @@ def import_pretrained(
     Parameters
     ----------
     source
-        A TorchScript or torch.export file if `architecture` is None. Otherwise a file of safetensors or torch.save
-        that contains the network's state dict. Keys and prefixes around it are removed: see
+        A TorchScript or torch.export file if `architecture` is None. Otherwise a safetensors file, or a file written by
+        torch.save, that contains the network's state dict. Keys and prefixes around it are removed: see
         segcert.networks.matching.match.
     architecture, arguments
         See segcert.networks.registry.build_segmenter. None for an exported network.
@@ -51,8 +51,8 @@ def import_pretrained(
     pool
         Images are averaged over blocks of pool x pool pixels before the network gets them.
     target_code
-        Code digest of a user-supplied architecture. It is written to config.json, so votes of changed code are not
-        reused.
+        Code digest of a user-supplied architecture. It is written to config.json, so that votes from earlier code are
+        not reused.
     weights_key
         The keys and prefix of the weights to use, joined by dots, if the file contains several that fit.
 

@@ -18,9 +18,9 @@ NOISE = 0.25  # sigma; the noise avoids constant images, on which even a valid n
 
 
 def noisy_images(image: Tensor, sigma: float = NOISE) -> Tensor:
-    """Return three noisy test images, (3, C, H, W): an image, a darker copy and an inverted copy.
+    """Return three noisy test images of shape (3, C, H, W): the image, a darker copy and an inverted copy.
 
-    `image` is (C, H, W) in [0, 1] and should resemble the images that the network was trained on.
+    `image` has shape (C, H, W) and values in [0, 1]. It should resemble the network's training images.
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((IMAGES, *image.shape), generator=generator).to(image)
@@ -28,7 +28,7 @@ def noisy_images(image: Tensor, sigma: float = NOISE) -> Tensor:
 
 
 def gray_image(shape: tuple[int, int, int]) -> Tensor:
-    """Return a gray gradient, (C, H, W) in [0, 1], to use when no image from the data set is available."""
+    """Return a gray gradient in [0, 1], shape (C, H, W), for use when no image from the data set is available."""
     channels, height, width = shape
     rows = torch.linspace(0, 1, height).view(1, height, 1)
     columns = torch.linspace(0, 1, width).view(1, 1, width)
@@ -43,11 +43,11 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
     Parameters
     ----------
     logits_of
-        The network: a function from (B, C, H, W) to (B, K, H, W).
+        The network: a function that maps images of shape (B, C, H, W) to logits of shape (B, K, H, W).
     name
         Name of the network, for messages.
     images
-        (3, C, H, W), as returned by `noisy_images`.
+        Three images, of shape (3, C, H, W), as returned by `noisy_images`.
 
     Raises
     ------

@@ -31,9 +31,9 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
     """Build a new network from a built-in architecture or a `package.module:factory`, with keyword arguments.
 
     The factory is an importable torch.nn.Module class or a function that returns a torch.nn.Module, such as
-    `monai.networks.nets:UNet`. The network maps images (B, C, H, W) to logits (B, num_classes, H, W). Because the
-    architecture's name may come from a model folder that someone else made, an installed function is called only if its
-    annotation says that it returns a network.
+    `monai.networks.nets:UNet`. The network maps images of shape (B, C, H, W) to logits of shape (B, num_classes, H, W).
+    Because the architecture's name may come from a model folder that someone else made, an installed function is called
+    only if its annotation says that it returns a network.
 
     Raises ModelError for an architecture that does not exist, cannot be imported, is declared to return anything but a
     network, or does not accept the arguments.

@@ -10,7 +10,9 @@ BLOCKS = (3, 4, 6, 3)  # number of residual blocks per stage (He et al., table 1
 
 
 class ResNet34(nn.Module):
-    """ResNet-34 that maps images (B, in_channels, H, W) to features at strides 1 (the images), 2, 4, 8, 16 and 32.
+    """ResNet-34 that maps images to features at strides 1 (the images), 2, 4, 8, 16 and 32.
+
+    The images have shape (B, in_channels, H, W).
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ class ResNet34(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a skip connection, from (B, C, H, W) to (B, C', H / stride, W / stride)."""
+    """Two 3x3 convolutions with a skip connection, from shape (B, C, H, W) to (B, C', H / stride, W / stride)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()

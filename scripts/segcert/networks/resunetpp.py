@@ -10,10 +10,11 @@ NARROWEST = 4
 
 
 class ResUNetPlusPlus(nn.Module):
-    """ResUNet++ network that maps images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W).
+    """ResUNet++ network for segmentation.
 
-    H and W must be divisible by 32. Laousy et al. (MICCAI 2023) call UNet++ with a ResNet-34 encoder "ResUNet++". Jha
-    et al. (ISM 2019) use this name for a different network. At `width` 64, the structure and tensor names match
+    It maps images in [0, 1], of shape (B, in_channels, H, W), to logits of shape (B, num_classes, H, W). H and W must
+    be divisible by 32. Laousy et al. (MICCAI 2023) call UNet++ with a ResNet-34 encoder "ResUNet++". Jha et al. (ISM
+    2019) use this name for a different network. At `width` 64, the structure and tensor names match
     `UnetPlusPlus(encoder_name="resnet34")` from segmentation_models_pytorch, which the code of Laousy et al. uses, so
     state dicts of that network can be loaded. Initial weights are drawn as in He et al. (ICCV 2015).
     """
@@ -32,7 +33,7 @@ class ResUNetPlusPlus(nn.Module):
 
 
 class NestedDecoder(nn.Module):
-    """Decoder that maps features at strides 2 to 32 to (B, out_channels, H, W).
+    """Decoder that maps features at strides 2, 4, 8, 16 and 32 to an output of shape (B, out_channels, H, W).
 
     Features are numbered from 0, the deepest. Node `x_i_j` upsamples the node below it to the resolution of feature
     j + 1. It merges the result with this feature and with all nodes x_k_j, i < k <= j, of this resolution. The nodes
@@ -67,7 +68,10 @@ class NestedDecoder(nn.Module):
 
 
 class Node(nn.Module):
-    """Decoder node that merges features (B, C, H, W) and skips (B, C', 2H, 2W) into (B, out_channels, 2H, 2W)."""
+    """Decoder node that merges features with skip connections.
+
+    Features have shape (B, C, H, W), skip connections (B, C', 2H, 2W) and the result (B, out_channels, 2H, 2W).
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

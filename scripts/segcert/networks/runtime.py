@@ -27,8 +27,8 @@ def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
     """Set the number of threads, require deterministic algorithms, and return the device.
 
     The device "auto" means the GPU if there is one, and the CPU otherwise. `gpus` is the number of GPUs to claim (see
-    `claim_gpus`). Use 0 if another process has claimed the GPUs that CUDA shows for this process. Raises DeviceError
-    for "cuda" if there is no GPU.
+    `claim_gpus`). Use 0 if another process has already claimed GPUs for this process. Raises DeviceError for "cuda" if
+    there is no GPU.
     """
     if device != "cpu":
         claim_gpus(gpus)
@@ -97,7 +97,7 @@ def ran_out_of_memory(error: Exception) -> bool:
 
 
 def device_name(device: torch.device) -> str:
-    """Return the name of the hardware for run records."""
+    """Return the name of a device's hardware, for run records."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
 
 

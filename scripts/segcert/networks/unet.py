@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 
 class UNet(nn.Module):
-    """U-Net that maps images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W).
+    """U-Net for segmentation.
 
-    H and W must be divisible by 2**depth.
+    It maps images in [0, 1], of shape (B, in_channels, H, W), to logits of shape (B, num_classes, H, W). H and W must
+    be divisible by 2**depth.
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64, depth: int = 4) -> None:

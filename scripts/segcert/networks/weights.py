@@ -28,10 +28,10 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def mismatches(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Return the differences between a network's tensors and a state dict, by kind; an empty dict if it fits.
+    """Return the differences between a network's tensors and a state dict, keyed by kind; empty if they match.
 
-    A shared tensor needs to be present under only one of its names. A counter of training batches may be missing: it
-    has no use after training.
+    A shared tensor needs to be present under only one of its names. A counter of training batches may be missing,
+    because it has no use after training.
     """
     filled = {_memory(tensor) for name, tensor in expected.items() if name in state}
     missing = []

@@ -41,9 +41,9 @@ class ConfiguredRun:
     Attributes
     ----------
     about, splits
-        Description and split rule of each data set, by the name of the data set.
+        Dicts that map the name of each data set to its description and to its split rule.
     own_folders, own_files
-        User-supplied data sets and the files in their folders, by the name of the data set.
+        Dicts that map the name of each user-supplied data set to its settings and to the files in its folders.
     """
 
     config: Config
@@ -93,7 +93,7 @@ class ConfiguredRun:
         return warnings
 
     def titles(self) -> dict[str, str]:
-        """Return the title of each data set; the title of a synthetic data set contains the word synthetic."""
+        """Return a dict that maps data sets to titles. The title of a synthetic data set contains "synthetic"."""
         titles = {}
         for name, about in self.about.items():
             says_so = not about.synthetic or "synthetic" in about.title.lower()
@@ -122,7 +122,7 @@ class ConfiguredRun:
         return steps | {"lossy": True} if lossy else steps
 
     def archives(self, dataset: str) -> list[list[str | None]]:
-        """Return the properties of a data set's archives that make the rule `fetch` run again when they change."""
+        """Return the properties of a data set's archives. If a property changes, the rule `fetch` runs again."""
         archives = self.about[dataset].archives
         return [[archive.name, archive.holds, archive.url, archive.sha256, archive.md5] for archive in archives]
 
@@ -140,7 +140,7 @@ class ConfiguredRun:
         return self.config.own_data[dataset].model_dump()
 
     def measured_code(self, dataset: str) -> list[str | None]:
-        """Return the code digests of user-supplied measurements. If one changes, the jobs that measure run again."""
+        """Return the code digests of user-supplied measurements. If one changes, the measuring jobs run again."""
         own = [name for name in self.config.measurements if ":" in name]
         return [each.digest for each in measurements_of(own, self.about[dataset].classes)]
 
@@ -168,7 +168,7 @@ class ConfiguredRun:
 
     @cached_property
     def pretrained(self) -> dict[str, str]:
-        """File of each user-supplied pretrained network, by the network's name."""
+        """Dict that maps the name of each user-supplied pretrained network to its file."""
         return {name: own.pretrained for name, own in self.config.own_models.items() if own.pretrained}
 
     @cached_property
@@ -203,7 +203,7 @@ class ConfiguredRun:
 
     @cached_property
     def sources(self) -> dict[str, str]:
-        """Data sets on which each data set's denoiser is trained: the data set itself, or several joined by +."""
+        """Dict that maps each data set to the data sets on which its denoiser is trained, joined by "+"."""
         shared = self.config.denoiser.shared
         return {dataset: "+".join(shared) if dataset in shared else dataset for dataset in self.about}
 
@@ -234,7 +234,7 @@ class ConfiguredRun:
         return list(self.sources.items()) if "ddpm" in self.diffusion else []
 
     def histories(self) -> tuple[list[str], list[str]]:
-        """Return the training histories of `learned_segmenters` and `learned_denoisers`."""
+        """Return the paths of the training histories of `learned_segmenters` and `learned_denoisers`."""
         segmenters = [path for each in self.learned_segmenters for path in self.history(*each)]
         return segmenters, [f"{DENOISER.format(source=source)}/{HISTORY}" for _, source in self.learned_denoisers]
 
@@ -247,7 +247,7 @@ class ConfiguredRun:
         return [path for denoiser in self.diffusion for path in self.denoiser_files(dataset, denoiser)]
 
     def denoiser_folders(self, dataset: str) -> dict[str, str | None]:
-        """Return the folder of each denoiser in front of a data set's segmenters, by the denoiser's name."""
+        """Return a dict that maps each denoiser in front of a data set's segmenters to its folder."""
         return {denoiser: self.denoiser_folder(dataset, denoiser) for denoiser in self.diffusion}
 
     def denoising_calls(self, denoiser: str) -> int:
@@ -332,7 +332,7 @@ class ConfiguredRun:
         return {"architecture": model, "arguments": arguments}
 
     def segmenter_settings(self, dataset: str, regime: str) -> dict[str, Any]:
-        """Return the keys of the section `segmenter` that training reads; an empty dict for a pretrained network."""
+        """Return the settings in section `segmenter` that training reads; an empty dict for a pretrained network."""
         if regime == "given":
             return {}
         of_networks = {argument for each in ARCHITECTURES.values() for argument in each.arguments}
@@ -347,7 +347,7 @@ class ConfiguredRun:
         return settings
 
     def denoiser_settings(self, source: str) -> dict[str, Any]:
-        """Return the keys of the section `denoiser` that training reads."""
+        """Return the settings in section `denoiser` that training reads."""
         channels, layers_per_block = self.config.denoiser.layout
         settings = self.config.denoiser.model_dump(exclude={"size", "shared"})
         settings["augmentation"]["flips"] &= all(self.about[dataset].any_orientation for dataset in source.split("+"))

@@ -1,4 +1,4 @@
-"""Disk space of a run: exact if a formula determines it, otherwise estimated from measured bytes."""
+"""Disk space of a run: exact if a formula determines it, otherwise estimated from measured bytes per value."""
 
 import collections
 import dataclasses

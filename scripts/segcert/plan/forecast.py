@@ -29,7 +29,7 @@ class Stage:
     calls, unknown
         Number of network calls, each on one image, and number of the calls whose time is not known.
     gflop, seconds
-        Operations (in units of 10^9) and seconds of the calls whose time is known.
+        Operations, in billions, and seconds of the calls whose time is known.
     cpu_seconds
         Seconds on one CPU core to start the jobs and to certify.
     """
@@ -53,9 +53,9 @@ class Forecast:
     hardware, device, why, others
         Short name and full name of the hardware, the reason for choosing it, and the short names of the other choices.
     used
-        Seconds of network calls, by the label of the measurement that predicts them.
+        Dict that maps the label of each measurement to the seconds of the network calls that it predicts.
     rates
-        Lowest and highest throughput among all measurements on the hardware, in units of 10^9 operations per second.
+        Lowest and highest throughput among all measurements on the hardware, in billions of operations per second.
     n, least_n
         Configured number of estimation draws, and the smallest number with which a pixel can be certified.
     """

@@ -27,7 +27,7 @@ class Measurement(NamedTuple):
 
     @property
     def gflop_per_second(self) -> float:
-        """Throughput in units of 10^9 operations per second."""
+        """Throughput in billions of operations per second."""
         return self.images_per_second * sum(calls.gflop for calls in self.calls)
 
     @property
@@ -67,7 +67,7 @@ def seconds_of(calls: Calls, measured: Sequence[Measurement]) -> tuple[float, st
 
 
 def read_hardware(folder: Path) -> dict[str, list[Measurement]]:
-    """Return all measurements in a folder, by the NAME in throughput-NAME.json; training-NAME.json is optional.
+    """Map NAME to the measurements in a folder's throughput-NAME.json and, if it exists, training-NAME.json.
 
     Raises ForecastError if the folder contains no throughput-NAME.json.
     """

@@ -16,7 +16,7 @@ class PlannedJob:
     Attributes
     ----------
     rule, outputs, inputs, params
-        Name of the rule, paths of the files, and parameters by name.
+        Name of the rule, paths of the files, and a dict of parameters by name.
     stale
         True if the job would run.
     missing, changed_inputs
@@ -26,9 +26,9 @@ class PlannedJob:
     incomplete
         True if the job was interrupted.
     follows
-        Rules of those jobs that would also run and whose outputs this job reads.
+        Rules of the jobs that would also run and whose outputs this job reads.
     wildcards
-        Values of the wildcards by name.
+        Dict that maps the names of wildcards to their values.
     """
 
     rule: str

@@ -32,15 +32,16 @@ class PlanError(ValueError):
 
 
 def read_plan(arguments: Sequence[str]) -> list[PlannedJob]:
-    """Return the jobs of a plan, each after the jobs whose outputs it reads. Raises PlanError.
+    """Return the jobs of a plan, each after the jobs whose outputs it reads.
 
-    `arguments` are those of the `snakemake` command. As with this command, the checkout's profile is used.
+    `arguments` are those of the `snakemake` command. As with this command, the checkout's profile is used. Raises
+    PlanError if Snakemake cannot make the plan.
     """
     return read_graph(arguments).jobs
 
 
 def read_graph(arguments: Sequence[str]) -> JobGraph:
-    """Return the jobs of a plan, and the configuration. `arguments` are as for `read_plan`. Raises PlanError."""
+    """Return the jobs of a plan, and the configuration. Arguments and errors are those of `read_plan`."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         _, args = parse_args(["--dry-run", *arguments])

@@ -16,7 +16,10 @@ SHA256_DIGITS = 64
 
 
 def status(arguments: Sequence[str]) -> str:
-    """Describe, stage by stage, the jobs that `snakemake` with these arguments would run, and why. Raises PlanError."""
+    """Describe, stage by stage, the jobs that `snakemake` with these arguments would run, and why.
+
+    Raises PlanError if Snakemake cannot make the plan.
+    """
     stages: dict[str, list[PlannedJob]] = collections.defaultdict(list)
     for job in read_plan(arguments):
         stages[job.rule].append(job)
@@ -72,7 +75,7 @@ def _own_reasons(job: PlannedJob, checkout: Preparation) -> Iterator[str]:
 
 
 def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the parameters that differ from the record: code by file, packages by name, settings by key."""
+    """Yield lines about the parameters that differ from the record: files of code, packages and settings."""
     before = record.get("params")
     if before is None:
         yield "its parameters changed, but there is no run record to compare them with"
@@ -92,7 +95,7 @@ def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterat
 
 
 def _behind(value: Any) -> dict[str, str] | None:
-    """Return the files or packages whose digest is `value`; None if `value` is not the digest of a stored value."""
+    """Return the dict of files or packages whose digest is `value`; None if it is not a stored value's digest."""
     if not isinstance(value, str) or len(value) != SHA256_DIGITS:
         return None
     found: dict[str, str] | None = load_value(value)

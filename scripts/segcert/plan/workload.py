@@ -76,7 +76,7 @@ class Calls(NamedTuple):
 
     @property
     def gflop(self) -> float:
-        """Number of operations in all calls, in units of 10^9; NaN if not known."""
+        """Number of operations in all calls, in billions; NaN if not known."""
         return self.images * ARITHMETIC[self.kind] * network_size(self.network, self.channels, self.size).gflop
 
     @property
@@ -97,14 +97,14 @@ class Calls(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """Information that determines a job's network calls, together with the job's parameters.
+    """Information that determines, together with a job's parameters, which network calls the job makes.
 
     Attributes
     ----------
     images, about
-        Numbers of images and description of each data set, by the name of the data set.
+        Dicts that map the name of each data set to its numbers of images and to its description.
     networks
-        Network in each model folder, by the path of the folder.
+        Dict that maps the path of each model folder to the network in it.
     """
 
     config: Config
@@ -140,7 +140,7 @@ class Workload:
     def calls(
         self, job: PlannedJob, folder: str, images: int, precision: str = "float32", kind: Kind = "forward"
     ) -> Calls:
-        """Describe calls of the network in a model folder, one for each of `images` images."""
+        """Describe calls of the network in a model folder: one call for each of `images` images."""
         size = self.config.image_size // job.params.get("pool", 1)
         return Calls(self.networks[folder], images, size, self.about[sources(job)[0]].channels, precision, kind)
 
@@ -161,7 +161,7 @@ def sampled(images: int, n0: int, n: int, batch_size: int) -> int:
 
 
 class NetworkSize(NamedTuple):
-    """Size of a network: operations per image, in units of 10^9, and bytes of all weights.
+    """Size of a network: operations per image, in billions, and bytes of all weights.
 
     Sizes that are not known are NaN.
     """
@@ -214,7 +214,7 @@ def network_size(network: Network, channels: int, size: int) -> NetworkSize:
 
 
 def _networks_of(jobs: Sequence[PlannedJob], sets: Mapping[str, Dataset]) -> dict[str, Network]:
-    """Return the network in each model folder, from the jobs that make these networks."""
+    """Return a dict that maps each model folder to its network, from the jobs that make these networks."""
     found = {}
     for job in jobs:
         if "network" in job.params:

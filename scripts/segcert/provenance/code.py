@@ -36,14 +36,14 @@ LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "crit
 
 
 def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False) -> str:
-    """Return a single SHA-256 for all the code that a script runs. The parameters are those of `code_files`."""
+    """Return one SHA-256 of all the code that a script runs. The parameters are those of `code_files`."""
     return value_digest(code_files(script, *loaded, root=root, messages=messages))
 
 
 def code_files(
     script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False
 ) -> dict[str, str]:
-    """Return the SHA-256 of the syntax tree of a script and of each module that it imports, by relative path.
+    """Return a dict that maps the relative path of a script and of each module that it imports to a syntax digest.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def target_digest(target: str) -> str | None:
 
 
 def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, Path]:
-    """Return the paths of a script and of all modules below `root` that it imports, by relative path, sorted.
+    """Return the paths of a script and of all modules below `root` that it imports, keyed by relative path and sorted.
 
     `loaded` lists modules that the script loads by name. `root` is the folder from which imports are resolved, by
     default the script's folder. Modules without statements, such as most `__init__.py` files, are left out.

@@ -46,8 +46,8 @@ def dvc_command(root: str | Path = ".") -> list[str]:
     """Return the command that starts DVC.
 
     It is the program that $SEGCERT_DVC names, if this variable is set. Otherwise, it is the DVC that is installed with
-    the running Python (conda, a container) or, if there is none, the DVC in .venv-dvc. Raises SystemExit if DVC is not
-    found.
+    the running Python (as in conda or a container) or, if there is none, the DVC in .venv-dvc. Raises SystemExit if DVC
+    is not found.
     """
     if named := os.environ.get(PROGRAM):
         if program := shutil.which(named):

@@ -80,7 +80,7 @@ def locked_environment(
 
 
 def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str, str]:
-    """Return every package in the lock files below `root`: version and digest of its entry, by canonical name."""
+    """Map the canonical name of each package in the lock files below `root` to its version and its entry's digest."""
     entries: dict[str, list[str]] = {}
     for lock in locks:
         for name, entry in _entries(Path(root, lock)).items():
@@ -89,7 +89,7 @@ def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str
 
 
 def _entries(lock: Path) -> dict[str, str]:
-    """Return every package in a lock file: version and digest of its entry; an empty dict if there is no such file."""
+    """Map each package in a lock file to its version and its entry's digest; an empty dict if there is no such file."""
     return _parsed(lock.read_text()) if lock.exists() else {}
 
 
@@ -106,7 +106,7 @@ def _parsed(text: str) -> dict[str, str]:
 
 @functools.cache
 def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
-    """Return the installed distributions that provide each importable name."""
+    """Return a dict that maps each importable name to the installed distributions that provide it."""
     # The lookup reads a file of each distribution, which takes longer than many jobs. Its result is therefore stored
     # under a digest of the names of all installed distributions.
     installed = {folder: sorted(path.name for path in Path(folder).glob("*-info")) for folder in sys.path}
@@ -125,7 +125,7 @@ def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
 
 @functools.cache
 def _required(name: str) -> frozenset[str]:
-    """Return the packages that an installed package requires on this platform, and those in `OPTIONAL` for it."""
+    """Return the packages that an installed package requires on this platform, and those in its entry in `OPTIONAL`."""
     try:
         requirements = map(Requirement, importlib.metadata.requires(name) or ())
     except importlib.metadata.PackageNotFoundError:
@@ -135,6 +135,6 @@ def _required(name: str) -> frozenset[str]:
 
 
 def imported_packages() -> dict[str, str]:
-    """Return the version of every installed package that this process has imported, by name."""
+    """Return a dict that maps the name of each package that this process has imported to its installed version."""
     names = {distribution for name in list(sys.modules) for distribution in _distributions().get(name, ())}
     return {name: importlib.metadata.version(name) for name in sorted(names)}

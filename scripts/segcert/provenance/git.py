@@ -17,7 +17,7 @@ def git(*arguments: str, root: str | Path = ".") -> str:
 
 
 def git_state(root: str | Path = ".") -> dict[str, Any]:
-    """Return a checkout's commit, whether it is clean, and its changed files: keys `commit`, `clean` and `changed`.
+    """Return a checkout's commit, whether it is clean, and its changed files (keys `commit`, `clean`, `changed`).
 
     Changes to DVC pointers are ignored, because runs write pointers. Untracked files are ignored unless they are in the
     folders of code and configuration (`CODE`). Outside a Git checkout, `commit` and `clean` are None.

@@ -35,12 +35,12 @@ class Job:
 
     @functools.cached_property
     def inputs(self) -> dict[str, str]:
-        """SHA-256 of each input, by path."""
+        """Dict that maps the path of each input to its SHA-256."""
         return dict(self.record["inputs"])
 
     @functools.cached_property
     def outputs(self) -> dict[str, str]:
-        """SHA-256 of each declared output, by path."""
+        """Dict that maps the path of each declared output to its SHA-256."""
         return dict(self.record["outputs"])
 
     @property
@@ -50,7 +50,7 @@ class Job:
 
     @functools.cached_property
     def extra_outputs(self) -> dict[str, str]:
-        """SHA-256 of each extra output, by path: images and archives, which the rule does not declare as outputs."""
+        """Dict that maps paths of extra outputs (images, archives that the rule does not declare) to SHA-256."""
         return dict(self.record.get("holds", {}))
 
     @property
@@ -73,8 +73,8 @@ class Lineage:
     orphaned
         Jobs of the run that its report does not depend on, such as jobs for a noise level that was removed.
     unreadable, misplaced
-        Files that are not valid run records, and run records that are not next to their artifact. The values are the
-        reasons, by path.
+        Files that are not valid run records, and run records that are not next to their artifact. Both are dicts that
+        map paths to reasons.
     files
         The files whose lineage was read; empty for the complete report.
     """
@@ -127,12 +127,12 @@ class Lineage:
 
     @functools.cached_property
     def makers(self) -> dict[str, Job]:
-        """Job that made each file, by path. Extra outputs are included."""
+        """Dict that maps the path of each file, including extra outputs, to the job that made it."""
         return makers(self.jobs, extra=True)
 
     @property
     def sources(self) -> dict[str, str]:
-        """SHA-256 of each file that a job read but no job made, by path."""
+        """Dict that maps the path of each file that a job read, but no job made, to its SHA-256."""
         return {path: sha256 for job in self.jobs for path, sha256 in job.inputs.items() if path not in self.makers}
 
     def upstream(self, job: Job) -> list[Job]:
@@ -158,7 +158,7 @@ class Lineage:
 
     @functools.cached_property
     def _positions(self) -> dict[str, int]:
-        """Position of each file, by path. A file that no job made comes just before the first job that read it."""
+        """Dict that maps paths to positions. A file that no job made comes just before the first job that read it."""
         positions: dict[str, int] = {}
         for number, job in enumerate(self.jobs):
             for path in job.inputs:
@@ -169,7 +169,7 @@ class Lineage:
 
 
 def makers(jobs: Iterable[Job], extra: bool = False) -> dict[str, Job]:
-    """Return the job that made each file, by path. Extra outputs are included only with `extra`."""
+    """Return a dict that maps each file to the job that made it. Extra outputs are included only if `extra` is True."""
     return {path: job for job in jobs for path in (*job.outputs, *(job.extra_outputs if extra else ()))}
 
 

@@ -52,7 +52,7 @@ class Record(Part):
 
 
 class PackedMetadata(RootModel[dict[str, Annotated[list[str], Field(min_length=3, max_length=3)]]]):
-    """Packed Snakemake records, by artifact.
+    """Index of the packed Snakemake records: a dict with artifacts as keys.
 
     Each value contains the artifact's SHA-256, the SHA-256 of its Snakemake record, and the path of the packed record.
     """

@@ -1,4 +1,4 @@
-"""Preparation of a checkout before Snakemake plans its jobs. A run makes the changes; a dry run only finds them."""
+"""Prepare a checkout before Snakemake plans its jobs. A run makes the necessary changes; a dry run only finds them."""
 
 import dataclasses
 from pathlib import Path
@@ -23,7 +23,7 @@ class Preparation:
     changes
         Changed files that Snakemake would not notice, and the file times to set so that it notices them.
     metadata
-        Snakemake's records from a bucket, by artifact.
+        Dict that maps artifacts to Snakemake's records from a bucket.
     writes
         True if this process may write in the checkout.
     """
@@ -68,8 +68,8 @@ class Preparation:
 
         Returns
         -------
-        Dictionary with two keys. `since` is the time at which the job ended. `files` contains the present SHA-256 of
-        each changed file, by path (None for a missing file). If nothing changed, the dictionary is copied from the
+        Dictionary with two keys. `since` is the time at which the job ended. `files` maps the path of each changed file
+        to its current SHA-256 (None if the file is missing). If nothing changed, the dictionary is copied from the
         job's run record, so that a change that is undone does not make the job run again. The dictionary is empty if
         the output has no readable run record.
         """

@@ -33,14 +33,14 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     Parameters
     ----------
     job
-        The `snakemake` object of a script. Its attributes rule, wildcards, params, input, output, threads, log and
-        scriptdir are used.
+        The `snakemake` object of a script. Its attributes `rule`, `wildcards`, `params`, `input`, `output`, `threads`,
+        `log` and `scriptdir` are used.
 
     Yields
     ------
     dict
         Dictionary that the block may fill with entries for the record. `device` is the hardware that the block ran on.
-        `holds` contains the SHA-256 of each file that the block made but the rule does not declare, by path.
+        `holds` maps the path of each file that the block made, but the rule does not declare, to its SHA-256.
 
     Raises
     ------

@@ -79,14 +79,14 @@ class RestoredMetadata:
     artifacts
         Artifacts that are unchanged since their records were packed.
     metadata
-        Snakemake's records, by artifact.
+        Dict that maps artifacts to Snakemake's records.
     records
-        Paths of packed run records, by the path to which each is restored.
+        Dict that maps the path to which each run record is restored to the path of the packed run record.
     incomplete
-        True for each artifact that Snakemake must treat as the output of an unfinished job; False for each that it must
-        treat as finished.
+        Dict that maps artifacts to Booleans. True means that Snakemake must treat the artifact as the output of an
+        unfinished job, and False that it must treat the artifact as finished.
     pointers
-        Pointers whose modification time is set to the present time, because pointers must be newer than their files.
+        Pointers whose modification time is set to the current time, because pointers must be newer than their files.
     note
         Content of the file `RESTORED` (digest of the packed metadata, and pending artifacts); None to leave the file
         unchanged.
@@ -175,7 +175,7 @@ def _pointers_without(changed: set[str]) -> list[str]:
 
 
 def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> None:
-    """Write Snakemake's records, given by artifact, to Snakemake's metadata folder."""
+    """Write Snakemake's records, a dict keyed by artifact, to Snakemake's metadata folder."""
     for name, record in metadata.items():
         with atomic_file(Path(root, METADATA, metadata_path(name))) as path:
             path.write_bytes(record)
@@ -194,7 +194,7 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
 
 
 def _read_contents(root: Path) -> dict[str, list[str]]:
-    """Return the list of packed records (model `PackedMetadata`); an empty dict if it is missing or damaged."""
+    """Return the index of packed records (model `PackedMetadata`); an empty dict if it is missing or damaged."""
     # Imported here to save time: every job imports this module, but few jobs read the pack.
     from segcert.io.json_models import fit
     from segcert.provenance.models import PackedMetadata
@@ -215,13 +215,13 @@ def _read_contents(root: Path) -> dict[str, list[str]]:
 
 
 def _recorded_digests(root: Path) -> dict[str, str]:
-    """Return the SHA-256 of the artifacts that jobs made, by path, according to the run records in the checkout."""
+    """Return a dict that maps each artifact that a job made to its SHA-256, according to the checkout's run records."""
     records = (record for _, record in find_records(root) if not isinstance(record, RecordError))
     return {name: sha256 for record in records for name, sha256 in record["outputs"].items()}
 
 
 def _read_pending(root: Path, pack: str) -> dict[str, str | None] | None:
-    """Return the digest of each pending artifact's Snakemake record; None if they belong to a different pack."""
+    """Return a dict that maps pending artifacts to digests of their records; None if they are from another pack."""
     try:
         noted: dict[str, Any] = parse_json((root / RESTORED).read_bytes())
         return noted["waiting"] if noted["trail"] == pack else None
@@ -239,7 +239,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def artifact_name(record: Path) -> str:
-    """Return the artifact that a Snakemake record describes. The file name is the artifact's path in base64."""
+    """Return the artifact that a Snakemake record describes. The record is named by the artifact's path in base64."""
     return urlsafe_b64decode("".join(part.removeprefix("@") for part in record.parts)).decode()
 
 

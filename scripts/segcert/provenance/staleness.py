@@ -37,16 +37,16 @@ def find_records(
 ) -> Iterator[tuple[Path, dict[str, Any] | RecordError]]:
     """Yield the path and content of every run record in a checkout.
 
-    For an invalid record, a RecordError takes the place of the content. For a record that is not next to its artifact,
-    for example in a backup copy of a folder, it is a MisplacedRecordError. Links to folders are followed; crates and
-    hidden folders are skipped.
+    If a record is invalid, a RecordError is yielded instead of its content. If a record is not next to its artifact,
+    for example in a backup copy of a folder, this error is a MisplacedRecordError. Links to folders are followed;
+    crates and hidden folders are skipped.
 
     Parameters
     ----------
     root
         The checkout.
     instead
-        Files to read instead of run records, by the paths of these records, which need not exist.
+        Dict that maps the paths of run records, which need not exist, to the files to read instead.
     """
     for name, file in instead.items():
         yield Path(root, name), _read(Path(root, name), root, file)
@@ -65,7 +65,7 @@ def find_records(
 
 
 def _read(path: Path, root: str | Path, file: Path) -> dict[str, Any] | RecordError:
-    """Return the record in `file`, validated as if it were at `path`; an error if it is invalid."""
+    """Return the record in `file`, validated as if it were at `path`; a RecordError if it is invalid."""
     try:
         record = load_record(file)
     except RecordError as error:
@@ -87,7 +87,7 @@ class Changes:
     artifacts
         Artifacts that differ from the files that their jobs made.
     times
-        File times to set so that Snakemake notices all changes, in seconds since 1970, by path.
+        Dict that maps paths to the file times to set, in seconds since 1970, so that Snakemake notices all changes.
     """
 
     artifacts: list[str]
@@ -105,10 +105,10 @@ class Changes:
 def find_changes(root: str | Path, digests: DigestCache, instead: Mapping[str, Path]) -> Changes:
     """Find inputs that changed after a job read them, and artifacts that changed after a job made them.
 
-    Nothing is written. If an input changed but is not newer than the job's first output, the result gives that output a
-    time before the input's. Snakemake then compares the input's checksum. Nothing else depends on file times. A file
-    whose time is in the future, because the clock was set back, gets the present time, because Snakemake refuses an
-    output that is older than an input.
+    Nothing is written. If an input changed but is not newer than the job's first output, the result contains a time for
+    this output that is before the input's. Snakemake then compares the input's checksum. Nothing else depends on file
+    times. If a file's time is in the future, because the clock was set back, it is set to the current time. Otherwise,
+    Snakemake would refuse an output that is older than an input.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def delete_temporary_files(root: str | Path = ".", age: float = DAY) -> list[str
 
 
 def _last_touched(path: Path) -> float:
-    """Return the latest modification time of a path and its contents; the present time if the path disappears."""
+    """Return the latest modification time of a path and its contents; the current time if the path disappears."""
     try:
         return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
     except OSError:

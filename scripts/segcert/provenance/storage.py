@@ -94,7 +94,7 @@ class Sidecars:
             unpack_extra_outputs(packed, record.get("holds", {}), digests)
 
     def pack(self, extra_outputs: Mapping[str, str]) -> None:
-        """Pack a job's extra outputs (SHA-256 by path) into a tar file if the run's files are in a bucket."""
+        """Pack a job's extra outputs (a dict of SHA-256 by path) into a tar file if the run's files are in a bucket."""
         if self.to_pack:
             pack_files(self.to_pack, {name: name for name in extra_outputs})
 
@@ -151,9 +151,10 @@ def pack_files(path: str | Path, files: Mapping[str, str | Path]) -> None:
 
 
 def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], digests: DigestCache) -> None:
-    """Unpack from a tar file the extra outputs (SHA-256 by path) that are missing here or have different content.
+    """Unpack, from a tar file, the extra outputs that are missing here or have a different SHA-256.
 
-    If the tar file lacks one of these outputs, it is deleted and BucketError is raised.
+    `extra_outputs` maps paths to SHA-256. If the tar file lacks one of these outputs, the tar file is deleted and
+    BucketError is raised.
     """
 
     def other() -> list[str]:
@@ -198,7 +199,7 @@ def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:
 
 
 def newer_records(packed: str | Path, bucket: str, root: str | Path = ".") -> dict[str, bytes]:
-    """Return the packed Snakemake records that are newer than this machine's records, by artifact."""
+    """Return a dict that maps artifacts to packed Snakemake records, if they are newer than this machine's."""
     newer = dict[str, bytes]()
     with tarfile.open(packed) as archive:
         for member in archive:

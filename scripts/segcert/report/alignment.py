@@ -1,7 +1,7 @@
-"""Look for masks that do not fit their images, such as masks that were not turned together with the image.
+"""Look for masks that do not fit their images, such as masks that were not rotated together with the image.
 
-An image changes more across its structure's outline than across a displaced copy of this outline. Each mask is compared
-with its seven turned copies: turned by 90, 180 and 270 degrees, mirrored, or both.
+Gray levels change more across the true outline of a structure than across a displaced copy of it. Each mask is compared
+with its seven rotated and mirrored copies (rotations by 90, 180 and 270 degrees).
 """
 
 import dataclasses
@@ -41,13 +41,14 @@ class Alignment:
     images
         Number of images with an outline and with contrast. Only these are judged.
     ratio
-        Contrast across the outline divided by the median contrast of the turned copies: the median over images. It is
-        about 1 for masks that have nothing to do with their images, and None if no image is judged.
+        Contrast across the outline, divided by the median contrast of the rotated and mirrored copies (median over
+        images). It is about 1 for masks that are unrelated to their images, and None if no image is judged.
     turned
-        Contrast of each turned copy divided by that of the mask, by the description of the turn: medians over images.
+        Dict that maps the description of each rotation or reflection to the contrast of this copy, divided by the
+        mask's contrast (median over images).
     doubtful
-        Names of the images for which the contrast of a turned copy is at least DOUBTFUL times that of the mask, the
-        largest multiple first.
+        Names of the images for which the contrast of a rotated or mirrored copy is at least DOUBTFUL times that of the
+        mask, in descending order of this ratio.
     """
 
     images: int
@@ -57,7 +58,7 @@ class Alignment:
 
     @property
     def better_turned(self) -> str | None:
-        """Description of the turn that fits best, if it fits most images better than no turn; otherwise None."""
+        """The rotation or reflection that fits best, if most images fit better with it than without; otherwise None."""
         if self.images < FEWEST:
             return None
         turn = max(self.turned, key=self.turned.__getitem__)
@@ -70,7 +71,7 @@ class Alignment:
 
 
 def judge_alignment(dataset: PreparedDataset) -> Alignment:
-    """Compare each mask of a prepared data set with its turned copies, reading one image at a time."""
+    """Compare each mask of a prepared data set with its rotated and mirrored copies, reading one image at a time."""
     multiples = {}  # (7,) by image: contrast of each turned copy divided by that of the mask
     for name in dataset.rows:
         contrasts = _contrasts(dataset.image(name), dataset.mask(name))
@@ -90,9 +91,10 @@ def judge_alignment(dataset: PreparedDataset) -> Alignment:
 
 
 def _contrasts(image: npt.NDArray[np.float32], mask: Labels) -> npt.NDArray[np.float64] | None:
-    """Return the mean gradient of an image (C, H, W) along its mask's outline and along the turned outlines, (8,).
+    """Return an image's mean gradient along its mask's outline, and along the rotated and mirrored outlines.
 
-    Return None if the mask has no outline, or if the image has no contrast.
+    The image has shape (C, H, W), and the result has shape (8,). The result is None if the mask has no outline, or if
+    the image has no contrast.
     """
     outline = _outline(mask)
     gradient = ndimage.gaussian_gradient_magnitude(image.mean(axis=0), BLUR * len(mask))
@@ -103,7 +105,7 @@ def _contrasts(image: npt.NDArray[np.float32], mask: Labels) -> npt.NDArray[np.f
 
 
 def _outline(mask: Labels) -> npt.NDArray[np.bool_]:
-    """Return True for each pixel that differs from its right or its lower neighbour."""
+    """Return a Boolean array that is True where a pixel differs from its right or its lower neighbour."""
     outline = np.zeros(mask.shape, np.bool_)
     outline[:-1] |= mask[:-1] != mask[1:]
     outline[:, :-1] |= mask[:, :-1] != mask[:, 1:]

@@ -1,4 +1,4 @@
-"""Captions for the figures and tables of a report, shared by its pages, its LaTeX files and Snakemake's report.
+"""Captions for the figures and tables in a report, shared by its pages, its LaTeX files and Snakemake's report.
 
 The first sentence of a caption describes the figure or table, and further sentences explain how to read it. Captions
 are plain text. Snakemake rules import this module during planning, so it imports no slow libraries. The functions that
@@ -15,7 +15,7 @@ from segcert.results.table_columns import METRICS, Column
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure of a report."""
+    """A figure in a report."""
 
     caption: str
     table: str = ""  # the figure is drawn from tables/<table>.csv; empty if it has a different source
@@ -173,11 +173,10 @@ def definitions(columns: Iterable[Column]) -> str:
 
 
 def for_captions(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that reports/captions/*.rst use in addition to the run's configuration, by key (ADDED).
+    """Return the values that reports/captions/*.rst use in addition to the run's configuration (keys: ADDED).
 
-    `settings` is the run's configuration. The values are reStructuredText: the captions by name in `captions.figures`
-    and `captions.tables`, the definitions of the metrics in `captions.definitions`, and the certificate settings in
-    `certified`.
+    `settings` is the run's configuration. The values are reStructuredText: `captions.figures` and `captions.tables` map
+    names to captions, `captions.definitions` defines the metrics, and `certified` states the certificate settings.
     """
     method = METHODS[settings["method"]]
     certified = "Run ``{run}``: method ``{method}``".format(**settings)

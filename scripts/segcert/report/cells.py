@@ -1,4 +1,4 @@
-"""Text of table cells. The cells of the page, of the LaTeX files and of the PDF summary differ only in markup."""
+"""Text of table cells. Cells on the page, in the LaTeX files and in the PDF summary differ only in markup."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -92,7 +92,7 @@ def across(
     cell: Callable[[Row, Column], Any],
     missing: Any,
 ) -> list[Any]:
-    """Return the cells of a table row with noise levels side by side: all columns of the first level, then the next.
+    """Return the cells of a table row with noise levels side by side: all columns of one level, then those of the next.
 
     `rows` contains one row per noise level. `missing` is the cell for a noise level without a row.
     """

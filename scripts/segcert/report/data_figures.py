@@ -108,7 +108,7 @@ def share_shown(images: int) -> str:
 
 
 def outlined(picture: Picture, mask: Labels, width: int = 1) -> Picture:
-    """Return a copy of an image (H, W, 3) on which each class of the mask (H, W) is outlined in its colour."""
+    """Copy an image of shape (H, W, 3) and outline each class of the mask, of shape (H, W), in the class's colour."""
     picture = picture.copy()
     for class_id, color in enumerate(CLASS_COLORS, start=1):
         inside = mask == class_id
@@ -143,7 +143,7 @@ def intensity_figure(summary: DataSummary) -> Figure:
 
 
 def _height_without_spikes(densities: npt.NDArray[np.float64]) -> float:
-    """Return an axis height for curves (N, bins) that cuts off narrow peaks, such as those of black margins."""
+    """Return an axis height for curves, shape (N, bins), that cuts off narrow peaks, such as those of black margins."""
     highest = 1.05 * float(densities.max())
     broad = 1.3 * float(ndimage.median_filter(densities, (1, SPIKE), mode="constant").max())
     return min(highest, broad) if broad else highest

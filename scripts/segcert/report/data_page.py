@@ -29,8 +29,8 @@ def render_data_page(
 ) -> None:
     """Write the data page of a run, one HTML file about all its data sets.
 
-    `manifests` contains the manifests of raw files by data set. Generated data sets have no manifest. `contacts` (PNG),
-    `intensities` and `areas` (SVG) are the figures of segcert.report.data_figures, one for each summary.
+    `manifests` maps data sets to the manifests of their raw files. Generated data sets have no manifest. `contacts`
+    (PNG), `intensities` and `areas` (SVG) are the figures of segcert.report.data_figures, one for each summary.
     """
     datasets = []
     for number, summary in enumerate(summaries):

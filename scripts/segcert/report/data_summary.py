@@ -40,9 +40,10 @@ class ClassSummary:
     images
         Number of images in which the class occurs.
     percent, area
-        Class area in % of the prepared image, and in `DataSummary.area_unit`; None if it is empty.
+        Class area as a percentage of the prepared image, and in `DataSummary.area_unit`. `area` is None if the unit is
+        "".
     histogram
-        Number of images by class area, in equal bins over the range in DataSummary.ranges.
+        Number of images in each bin of class area. Bins of equal width cover the range in `DataSummary.ranges`.
     """
 
     images: int
@@ -53,7 +54,7 @@ class ClassSummary:
 
 @dataclasses.dataclass(frozen=True)
 class SplitSummary:
-    """Summary of a split: numbers of images and groups, and a summary of each class by name.
+    """Summary of a split: number of images, number of groups, and a dict that maps class names to summaries.
 
     `intensity` contains each channel's density of gray levels, in equal bins of [0, 1].
     """
@@ -81,7 +82,7 @@ class DataSummary:
     left_out
         Name, reason and file of each excluded image or mask.
     splits
-        Summaries by split.
+        Dict that maps the name of each split to its summary.
     ranges
         Smallest and largest area of each class in % of the image, over the images in which the class occurs; (0, 0) if
         it never occurs.
@@ -110,7 +111,7 @@ class DataSummary:
 
     @property
     def left_out_by_kind(self) -> dict[str, int]:
-        """Number of excluded images or masks by reason, starting with the most frequent reason."""
+        """Dict that maps reasons to numbers of excluded images or masks, starting with the most frequent reason."""
         return dict(collections.Counter(reason for _, reason, _ in self.left_out).most_common())
 
 
@@ -155,7 +156,7 @@ def read_summary(path: str | Path) -> DataSummary:
 
 
 def read_manifests(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
-    """Read the manifests of raw files (segcert.data.manifest) into a dictionary by data set."""
+    """Read manifests of raw files (segcert.data.manifest). Return a dict that maps data sets to manifests."""
     manifests = [read_manifest(Path(path).parent) for path in paths]
     return {manifest.dataset: manifest.model_dump() for manifest in manifests}
 
@@ -186,7 +187,7 @@ def _summarise_split(
 
 
 def _image_areas(dataset: PreparedDataset) -> tuple[dict[str, float], str]:
-    """Return the area of each image and their unit; an empty dictionary and "" unless all are known in one unit."""
+    """Return a dict of image areas by name, and their unit; an empty dict and "" unless all are known in one unit."""
     pixels = dataset.about["image_size"] ** 2
     known = {name: dataset.pixel_scale(name) for name in dataset.rows}
     sizes = {name: size[0] * size[1] * pixels for name, (size, _) in known.items() if size}

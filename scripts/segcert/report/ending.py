@@ -36,8 +36,9 @@ def read_rows(path: Path) -> list[Row]:
 def headline(rows: Sequence[Row]) -> list[str]:
     """Return a line that names the first model and the middle sigma, and at most three lines with numbers.
 
-    The numbers are certified Dice without and behind the denoiser, and abstention. The network trained on clean images
-    is preferred. If the run has no denoiser, the second certified Dice is that of the next training regime.
+    The numbers are certified Dice without the denoiser, certified Dice behind it, and abstention. The network trained
+    on clean images is preferred. If the run has no denoiser, the second certified Dice is that of the next training
+    regime.
     """
     if not rows:
         return []

@@ -1,4 +1,4 @@
-"""Figures that are drawn from the tables of a report (FIGURES). Their captions are in segcert.report.captions."""
+"""Figures that are drawn from the tables in a report (FIGURES). Their captions are in segcert.report.captions."""
 
 import itertools
 import math
@@ -45,8 +45,8 @@ def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
     """Draw certified Dice against sigma, with 95% intervals, with a row per model and a column per data set.
 
-    `table` is the main table. If there is only one data set, it is not named, and the two columns show certified Dice
-    and abstention. Models are named on the left.
+    `table` is the main table. If there is only one data set, its name is omitted, and the two columns show certified
+    Dice and abstention. Models are named on the left.
     """
     datasets, models = list(table["dataset"].unique()), list(table["model"].unique())
     across = [(dataset, metric) for dataset in datasets for metric in METRICS]
@@ -270,10 +270,10 @@ def read_histories(
 ) -> pd.DataFrame:
     """Read the history.csv files of the segmenters and of the denoisers into one table.
 
-    `segmenters` contains paths by (data set, model, regime), and `denoisers` contains paths by (data set, source). The
-    source of a denoiser consists of the names of its training data sets, joined by "+". The table has the columns
-    dataset, kind (a key of VALIDATED), model (for a denoiser, its source) and regime, and the columns of the files. The
-    validation score is renamed to `score`.
+    `segmenters` maps (data set, model, regime) to paths, and `denoisers` maps (data set, source) to paths. The source
+    of a denoiser consists of the names of its training data sets, joined by "+". The table has the columns `dataset`,
+    `kind` (a key of VALIDATED), `model` (for a denoiser, its source) and `regime`, and the columns of the files. The
+    column with the validation score is renamed to `score`.
     """
     frames = []
     for (dataset, model, regime), path in segmenters.items():
@@ -289,7 +289,7 @@ def training_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Draw training loss and validation score of segmenters and denoisers, with a row per data set.
 
     `table` comes from `read_histories`. Dots mark the steps with the best validation score. If no segmenter or no
-    denoiser was trained, its panels are omitted. In print, segmenters and denoisers have separate rows.
+    denoiser was trained, the corresponding panels are omitted. In print, segmenters and denoisers have separate rows.
     """
     datasets = list(table["dataset"].unique())
     kinds = [kind for kind in VALIDATED if kind in set(table["kind"])]

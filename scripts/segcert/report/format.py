@@ -1,4 +1,4 @@
-"""Formatting of numbers, sizes and names for all pages, tables and figures of a report."""
+"""Formatting of numbers, sizes and names for all pages, tables and figures in a report."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ def digits(value: float) -> str:
 
 
 def percent(value: float, decimals: int = 0) -> str:
-    """Format a share in per cent with `decimals` decimal places."""
+    """Format a fraction as a percentage with `decimals` decimal places."""
     return NOT_DEFINED if math.isnan(value) else f"{100 * value:.{decimals}f}%"
 
 

@@ -2,7 +2,7 @@
 
 `gallery_figure` shows several images at every noise level, for the results page. `example_figure` shows one image at
 one noise level in a single row, for the PDF summary. `write_typical_images` writes the two images at the top of the
-results page: a typical image with its prediction, and the typical image with its certified labels.
+results page: the same typical image, tinted once by its predicted labels and once by its certified labels.
 """
 
 import dataclasses
@@ -40,15 +40,15 @@ class Example:
     title
         Title of the data set and name of the image.
     image
-        Pixels (C, H, W) in [0, 1].
+        Pixels in [0, 1], shape (C, H, W).
     truth
-        Ground-truth labels (H, W).
+        Ground-truth labels, shape (H, W).
     predictions
-        Labels (H, W) predicted without noise, by (model, regime).
+        Dict that maps (model, regime) to the labels predicted without noise, shape (H, W).
     denoised
-        Noisy and denoised copy (2, C, H, W) uint8, by sigma; empty without a denoiser.
+        Dict that maps sigma to the noisy and the denoised copy, shape (2, C, H, W), uint8; empty without a denoiser.
     certified
-        Certified labels (H, W), by sigma and then by (model, regime, denoiser).
+        Certified labels, shape (H, W), keyed by sigma and then by (model, regime, denoiser).
     """
 
     title: str
@@ -101,7 +101,7 @@ def caption(examples: Sequence[Example]) -> str:
 
 
 def paint(image: Array, labels: Array, scale: int = STRIPE, stripe: int = STRIPE) -> Array:
-    """Return an image (H, W, 3) tinted by class, with stripes where labels are ABSTAIN.
+    """Tint an image, shape (H, W, 3), by the class of each pixel, with stripes where the label is ABSTAIN.
 
     The result has shape (scale * H, scale * W, 3). `stripe` is the width of a stripe in pixels of the result.
     """
@@ -131,8 +131,8 @@ def read_examples(
 ) -> list[Example]:
     """Return the first `count` certified test images as examples.
 
-    The keys of `predictions` are (model, regime), those of `denoised` are sigmas, and those of `certificates` are
-    (model, regime, denoiser, sigma).
+    `predictions` is keyed by (model, regime), `denoised` by sigma, and `certificates` by (model, regime, denoiser,
+    sigma).
     """
     dataset = PreparedDataset(Path(index))
     prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]

@@ -34,7 +34,7 @@ def asset(name: str) -> Markup:
 
 
 def cell(row: Mapping[str, Any], column: str, style: str = "number", decimals: int | None = None) -> Markup:
-    """Return the number in a column of a row as a `data` element, which contains the exact value for the audit.
+    """Format a number from a table row as an HTML `data` element, which contains the exact value for the audit.
 
     The element names the column. If `row` has the keys `_table` and `_row`, as it has for numbers in sentences, the
     element also names the table and the row.
@@ -52,7 +52,7 @@ def inline_svg(path: Path, prefix: int | str) -> str:
 
 
 def svg_width(svg: str) -> int:
-    """Return the width of an SVG element that Matplotlib wrote, in pixels.
+    """Return the width, in pixels, of an SVG element that Matplotlib wrote.
 
     >>> svg_width('<svg height="72pt" width="504pt">')
     672
@@ -69,5 +69,5 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
 
 
 def script_value(value: Any) -> Markup:
-    """Return a value as JSON for a script inside a page. Text in the value cannot end the script or begin another."""
+    """Return a value as JSON for a script inside a page. Text in the value cannot end the script or start a new one."""
     return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))  # noqa: S704

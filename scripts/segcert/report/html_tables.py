@@ -1,4 +1,4 @@
-"""Tables of the results page in HTML, with the columns of segcert.results.table_columns.
+"""Tables on the results page, in HTML, with the columns of segcert.results.table_columns.
 
 For each number that is shown, the markup also contains the exact value, which the audit reads.
 """
@@ -38,7 +38,7 @@ FORM = Form(
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the results page. Each row consists of its row number in the CSV file and its cells in HTML."""
+    """A table on the results page. Each row consists of its row number in the CSV file and its cells in HTML."""
 
     name: str
     columns: Sequence[Column]
@@ -46,7 +46,7 @@ class Table:
 
 
 def page_table(name: str, frame: pd.DataFrame, weaker: bool) -> Table:
-    """Convert `frame` to a table of the results page. The index of `frame` is the row number in tables/<name>.csv.
+    """Convert `frame` to a table for the results page. The index of `frame` is the row number in tables/<name>.csv.
 
     If `weaker` is True, individual certified pixels may be wrong, and columns that are then meaningless are left out.
     """

@@ -163,7 +163,7 @@ def fitted(table: Table, step: int = 1) -> list[Table]:
 
 
 def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None:
-    """Write tables to a file for \\input in a document. If there are no tables, the file is a comment that says so."""
+    """Write tables to a file for \\input in a document. If there are no tables, the file says so in a comment."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701 (no HTML: `finalize` escapes for LaTeX)
@@ -186,10 +186,10 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
 
 
 def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Mapping[str, str]) -> list[Table]:
-    """Return the LaTeX floats for a table of the report: at least one per data set, and more if one page is too short.
+    """Return the LaTeX floats for a table in the report: one per data set, or more if it does not fit on a page.
 
-    `main` is the main table, which contains the certificate settings. `titles` contains the data set titles, with
-    which the captions begin.
+    `main` is the main table, which contains the certificate settings. `titles` maps data sets to the titles with which
+    the captions begin.
     """
     if table.empty:
         return []

@@ -58,8 +58,8 @@ def segmenter_card(
 def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: Mapping[str, Any], pool: int = 1) -> str:
     """Return the model card of a denoiser that this pipeline trained on one or more data sets.
 
-    `settings` contains the training settings, with the keys of the configuration section `denoiser`. Training
-    images were averaged over `pool` x `pool` pixels.
+    `settings` contains the training settings, with the keys of the configuration section `denoiser`. Training images
+    were averaged over blocks of `pool` x `pool` pixels.
     """
     return _render(
         "denoiser_card.md.j2",
@@ -77,7 +77,7 @@ def adm_card(folder: str | Path) -> str:
 
 
 def _source(index: Path) -> dict[str, Any]:
-    """Return dataset.json and splits.json of a prepared data set, its split sizes, and the SHA-256 of index.csv."""
+    """Return a prepared data set's dataset.json and splits.json, its split sizes, and the SHA-256 of index.csv."""
     split = _json(index.with_name("splits.json"))
     return {
         "about": _json(index.with_name("dataset.json")),

@@ -66,26 +66,26 @@ def render_page(
     Parameters
     ----------
     tables
-        CSV files by name (segcert.results.table_columns).
+        Dict that maps the names of tables (segcert.results.table_columns) to their CSV files.
     downloads
         Files that the page embeds as downloads.
     manifests
-        Manifests of the raw files by data set. Generated data have no manifest.
+        Dict that maps data sets to the manifests of their raw files. Generated data have no manifest.
     curves
         SVG files of the figures. Figures without data have no file.
     typical, typical_images
         JSON files about the typical image of each data set (segcert.report.typical), in the order of `datasets`, and
         the two PNG files for the first data set (segcert.report.gallery.write_typical_images).
     galleries
-        Captions of the gallery images by path of the PNG file.
+        Dict that maps the path of each gallery's PNG file to its caption.
     viewer
-        The viewer's parts by data set and name (segcert.report.viewer).
+        Dict that maps (data set, part) to the file of this part of the viewer's data (segcert.report.viewer).
     seconds
         Wall time per draw of each pairing.
     checks
         Result of the audit of all files from which the page is made.
     digests
-        SHA-256 of the data, the models and the certificates by file.
+        SHA-256 of the data, the models and the certificates, keyed by file.
     run_records
         Run records of the jobs, which name the package versions, processors and devices.
     """
@@ -175,7 +175,7 @@ def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _powers(attacks: pd.DataFrame) -> list[float]:
-    """Return the power of the attacks on each model and noise level, at the norm with the most power."""
+    """Return the power of the attacks for each model and noise level, at the norm where the power is highest."""
     return [] if attacks.empty else [float(power) for power in attacks.groupby(MODEL)["power"].max()]
 
 
@@ -194,7 +194,7 @@ def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _stated(rows: pd.DataFrame, table: str = "main") -> list[dict[str, Any]]:
-    """Return table rows with the keys `_table` and `_row`, which the template filter `cell` needs in sentences."""
+    """Return table rows with the keys `_table` and `_row`, which `cell` needs for numbers in sentences."""
     numbered = zip(rows.index, records(rows), strict=True)
     return [{"_table": table, "_row": number} | row for number, row in numbered]
 
@@ -228,7 +228,7 @@ def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Par
 
 
 def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequence[Part]) -> Markup:
-    """Return the choices in the viewer, for its script. `first` is the pairing that is shown when the page opens."""
+    """Return the choices that the viewer offers, as JSON for its script. `first` is the pairing shown at first."""
     pairings = list(main[["model", "regime", "denoiser"]].drop_duplicates().itertuples(index=False, name=None))
     keys = {pairing: "{}-{}/{}".format(*pairing) for pairing in pairings}
     behind = [pairing for pairing in pairings if pairing[2] != "none"]
@@ -243,7 +243,7 @@ def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequen
 
 
 def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
-    """Return each figure's caption, alternative text, page section, SVG element and width, by name."""
+    """Return a dict that maps figure names to caption, alternative text, page section, SVG element and width."""
     figures = {}
     for number, path in enumerate(map(Path, files)):
         svg = Markup(inline_svg(path, number))  # noqa: S704

@@ -45,20 +45,21 @@ def write_summary(
     packages: Mapping[str, str],
     configuration: str | None = None,
 ) -> None:
-    """Write the summary of a run, dated by its commit. The bytes depend only on this date and on the arguments.
+    """Write the summary of a run, dated by its commit. The file's bytes depend only on this date and on the arguments.
 
     Parameters
     ----------
     main, measurements, claims
-        Tables of the report that the summary condenses. The claims are sentences, or None if the run has no claims.
+        Tables of the report, which the summary shows in condensed form. The claims are full sentences; `claims` is None
+        if the run has none.
     manifests
-        Manifests of the raw files by data set, for data sets that have a manifest.
+        Dict that maps data sets to the manifests of their raw files. Generated data sets have no manifest.
     example
         Path of an image (PNG) and its caption.
     certificates
         Path of the certificates file from which the numbers are computed.
     packages
-        Package versions by name.
+        Dict that maps package names to versions.
     configuration
         Path of the configuration file that is named after the run and contains its non-default settings, or None.
     """

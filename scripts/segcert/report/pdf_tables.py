@@ -1,4 +1,4 @@
-"""The tables of a run, condensed to fit on the PDF summary. A note below each table lists omissions."""
+"""The tables of a run, condensed to fit in the PDF summary. A note below each table says what is left out."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ FORM = Form(PDF, REGIMES, interval="{mean} [{low}, {high}]", open_ends="{low} to
 
 @dataclasses.dataclass(frozen=True)
 class Condensed:
-    """A table of the summary.
+    """A table in the summary.
 
     Attributes
     ----------

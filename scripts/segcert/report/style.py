@@ -1,4 +1,4 @@
-"""Colours that colour-blind readers can distinguish, figure sizes for page and print, and reproducible files."""
+"""Style of figures: colours that colour-blind readers can distinguish, and sizes for page and print."""
 
 import contextlib
 import dataclasses
@@ -72,12 +72,12 @@ def shared_legend(figure: Figure, width: float = 3.4) -> None:
 
 
 def to_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an image (C, H, W) with one or three channels as (H, W, 3)."""
+    """Convert an image of shape (C, H, W), with one or three channels, to shape (H, W, 3)."""
     return np.broadcast_to(image.transpose(1, 2, 0), (*image.shape[1:], 3))
 
 
 def save_figure(figure: Figure, *paths: str | Path) -> None:
-    """Write a figure without a date to each path, in the format given by the path's suffix (.svg, .png)."""
+    """Write a figure, without a date, to each path, in the format given by the path's suffix (.svg, .png)."""
     for number, path in enumerate(map(Path, paths)):
         if number:
             figure.set_layout_engine("none")  # Keep the panel positions of the first format.

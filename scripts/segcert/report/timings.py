@@ -14,12 +14,13 @@ MISSING = ["NA", "-"]  # written by Snakemake if a job ended before it was measu
 
 
 def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str]) -> pd.DataFrame:
-    """Return a row per job that has a run record: rule, measured, seconds, cpu_seconds, peak_memory_mib.
+    """Return a table with the time and the memory of each job that has a run record.
 
-    `benchmarks` contains the paths of the benchmark files by rule, with wildcards. Seconds and CPU seconds are read
-    from a job's benchmark file. Peak memory is the larger of two numbers. The first is `max_rss` in the benchmark file,
-    which covers all processes of the job and is sampled every half second, later every half minute. The second is in
-    the run record: the peak memory of the job's largest process, as measured by the kernel.
+    The columns are `rule`, `measured`, `seconds`, `cpu_seconds` and `peak_memory_mib`. `benchmarks` maps rules to the
+    paths of their benchmark files, with wildcards. Seconds and CPU seconds are read from a job's benchmark file. Peak
+    memory is the larger of two numbers. The first is `max_rss` in the benchmark file, which covers all processes of the
+    job and is sampled every half second, later every half minute. The second is in the run record: the peak memory of
+    the job's largest process, as measured by the kernel.
 
     If the benchmark file is missing, for example because artifacts were pulled from a store, seconds and memory are
     read from the run record. A benchmark file with fewer seconds than the record, or far more, belongs to a different
@@ -36,7 +37,7 @@ def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str
 
 
 def stage_table(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per rule, in descending order of total wall time.
+    """Return a table with a row per rule, in descending order of total wall time.
 
     `measured` is the number of jobs with a benchmark file. `seconds` is the total wall time of the jobs. `longest` is
     the longest wall time of a job, and `peak_memory_mib` is the largest peak memory of a job. `cpu_seconds` and

@@ -73,12 +73,13 @@ def write_viewer(
     images, noise, maps
         Paths of the files to write: for the part `images`, for the parts by sigma, and for the parts by segmenter.
     predictions
-        Labels (H, W) predicted without noise, by segmenter and image.
+        Labels predicted without noise, shape (H, W), keyed by segmenter and then by image.
     pictures
-        Noisy and denoised copies (1 or 2, C, H, W) uint8 by (denoiser, sigma) and image. Some images may be missing.
+        Noisy and denoised copies, shape (1 or 2, C, H, W), uint8, keyed by (denoiser, sigma) and then by image. Some
+        images may be missing.
     labels, levels
-        Certified labels, and radius levels as in segcert.results.radius_rows, by (segmenter, denoiser, sigma) and
-        image.
+        Certified labels, and radius levels as in segcert.results.radius_rows, keyed by (segmenter, denoiser, sigma) and
+        then by image.
     metrics, intervals
         Rows of the data set in certificates.parquet and intervals.parquet.
     most
@@ -149,7 +150,7 @@ def _numbers(names: Sequence[str], rows: Mapping[str, Rows]) -> list[dict[str, A
 
 
 def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
-    """Return the rows of a table by (segmenter, denoiser, sigma), then by image."""
+    """Group the rows of a table by (segmenter, denoiser, sigma), and within each group by image."""
     found: dict[Key, dict[str, Rows]] = {}
     for row in records(frame):
         key = (f"{row['model']}-{row['regime']}", str(row["denoiser"]), f"{row['sigma']:g}")
@@ -158,7 +159,7 @@ def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
 
 
 def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """Return the columns of a row as values for JSON. NaN becomes None, and infinity becomes text."""
+    """Return the given columns of a row as values for JSON. NaN becomes None, and infinity becomes text."""
     plain = {}
     for column in columns:
         value = row[column].item() if isinstance(row[column], np.generic) else row[column]
@@ -169,7 +170,7 @@ def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]
 
 
 def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
-    """Return images (C, H, W) in [0, 1] tiled into one PNG in a nearly square grid, or None if there are no images."""
+    """Tile images in [0, 1], of shape (C, H, W), in a nearly square PNG. Return None if there are no images."""
     tiles = [np.round(255 * np.clip(to_rgb(picture), 0, 1)).astype(np.uint8) for picture in pictures]
     if not tiles:
         return None

@@ -13,7 +13,7 @@ IN_MEMORY = 10**6  # number of values resampled at a time, which does not affect
 
 
 def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple[float, float, float]:
-    """Return the mean of one value per image and its 95% percentile bootstrap interval: (mean, low, high).
+    """Return (mean, low, high): the mean of one value per image, and its 95% percentile bootstrap interval.
 
     NaN values (a structure absent from ground truth and prediction) are skipped. If no value remains, all three results
     are NaN; if one value remains, the interval is NaN. All samples of the same size use the same resamples, which
@@ -34,13 +34,13 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
 
 
 def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str, float]:
-    """Summarise one difference per image: the number that are not NaN, their mean, and its 95% bootstrap interval."""
+    """Summarise one difference per image: count without NaN, mean, and the mean's 95% bootstrap interval."""
     differences = by_image.dropna().to_numpy()
     return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
 
 
 def _batches(images: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield index arrays (batch, images) that select the images of each resample, for batches of resamples."""
+    """Yield index arrays of shape (batch, images), one per batch of resamples, that select each resample's images."""
     rng = np.random.default_rng(seed)
     batch = max(1, IN_MEMORY // images)
     for start in range(0, resamples, batch):

@@ -18,7 +18,7 @@ BUDGETS = (70, 110, 200, 500, 1000)
 
 
 def forecast_counts(votes: Votes, n: int, method: str, seed: int = 0) -> tuple[Counts, int]:
-    """Forecast the counts (H, W) of the tested classes after n estimation draws, and the number of tested draws.
+    """Forecast the tested classes' counts, shape (H, W), after n estimation draws, and the number of tested draws.
 
     The forecast extrapolates existing votes and is not a certificate. If n is smaller than the number of existing
     draws, a random subset of the draws is counted (hypergeometric at each pixel). If n is larger, the missing counts of
@@ -84,10 +84,11 @@ def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
 def forecast_labels(
     votes: Votes, budget: int, methods: Sequence[str], settings: Mapping[str, Any]
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """Forecast, by method, the labels (H, W) that `budget` draws (n0 + n) would certify. All other pixels are ABSTAIN.
+    """Forecast the labels that `budget` draws (n0 + n) would certify with each method.
 
-    `settings` contains `tau`, `alpha` and, for the method that takes it, `k`. Methods that test the same draws use
-    the same forecast counts.
+    The result maps each method to labels of shape (H, W), with ABSTAIN where nothing would be certified. `settings`
+    contains `tau`, `alpha` and, if a method uses it, `k`. Methods that test the same draws use the same forecast
+    counts.
     """
     if budget <= votes.n0:
         nothing = np.full(votes.selection.shape[1:], ABSTAIN, np.uint8)

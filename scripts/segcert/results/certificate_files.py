@@ -20,7 +20,7 @@ from segcert.votes import Votes
 class Decision(NamedTuple):
     """Results from the votes of one image at one noise level.
 
-    `rows` contains the table rows of each kind of result (segcert.results.kinds), except the budget forecast.
+    `rows` maps each kind of result (segcert.results.kinds), except the budget forecast, to its table rows.
     """
 
     certificate: Certificate
@@ -44,13 +44,13 @@ def decide(
     Parameters
     ----------
     prediction
-        Labels (H, W) that the network predicts without noise.
+        Labels that the network predicts without noise, shape (H, W).
     about
-        Model, regime and denoiser.
+        Values of the columns `model`, `regime` and `denoiser`.
     settings
-        tau, alpha, method and k.
+        The settings `tau`, `alpha`, `method` and `k`.
     measurements, thresholds
-        Specifications of measurements, and thresholds by measurement (see `interval_rows`).
+        Specifications of measurements, and a dict that maps measurements to thresholds (see `interval_rows`).
     """
     tau, alpha, taus = settings["tau"], settings["alpha"], tau_grid(settings["tau"])
     certificate = certify(votes, **settings)
@@ -85,8 +85,8 @@ def write_certificates(
 ) -> None:
     """Certify all images at one noise level (see `decide`), and write labels, radius maps and table rows.
 
-    `files` contains the path to write for each kind of result: `.npz` files for labels and maps, and `.parquet` files
-    for metrics, intervals, budget and radii.
+    `files` maps each kind of result to the path to write: `.npz` files for labels and maps, and `.parquet` files for
+    metrics, intervals, budget and radii.
     """
     drawn, taus = read_votes(dataset, votes), tau_grid(settings["tau"])
     sigma = next(iter(drawn.values())).sigma

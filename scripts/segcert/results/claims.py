@@ -1,4 +1,4 @@
-"""Claims of Laousy et al. (2023) and of this project, tested on a run by paired differences on the same images."""
+"""Claims of Laousy et al. (2023) and of this project, tested on a run's results by paired differences over images."""
 
 import itertools
 import math
@@ -40,7 +40,7 @@ class ModelOfRun:
         self.denoiser = denoiser
 
     def difference(self, claim: "Claim", sigma: float) -> "pd.Series[float]":
-        """Return the difference that a claim tests, by image, at one sigma."""
+        """Return the difference that a claim tests at one sigma, as a series indexed by image."""
         value = self._by_image(claim.value, sigma)
         return value if claim.less is None else value - self._by_image(claim.less, sigma)
 
@@ -165,7 +165,7 @@ CLAIMS = {
 
 
 def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return a row per claim, data set, model and sigma, from the rows of certificates.parquet.
+    """Return a table with a row per claim, data set, model and sigma, from the rows of certificates.parquet.
 
     Metrics are averaged over classes, and differences are computed for each image, as in `pairing_table`. Images on
     which a difference is undefined are skipped; `images` is the number of images used. The verdict follows from the 95%

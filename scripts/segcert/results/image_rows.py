@@ -21,7 +21,7 @@ Labels = npt.NDArray[np.uint8]
 
 
 def read_votes(dataset: PreparedDataset, files: Iterable[str | Path]) -> dict[str, Votes]:
-    """Return the votes in `files` by image, in the order of the index. Raises VotesError, as `votes_of` does."""
+    """Return a dict of images and their votes in `files`, in the index's order. Raises VotesError as `votes_of`."""
     drawn = {image: votes for path in files for image, votes in votes_of(dataset, path)}
     return {image: drawn[image] for image in dataset.rows if image in drawn}
 
@@ -42,7 +42,7 @@ def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, 
 
 
 def about_image(dataset: PreparedDataset, image: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that begin each row about an image: data set, image, group, model, regime and denoiser."""
+    """Return the first columns of each row about an image: data set, image, group, model, regime and denoiser."""
     return {"dataset": dataset.about["name"], "image": image, "group": dataset.group(image), **about}
 
 
@@ -62,7 +62,7 @@ def interval_rows(
 
     `measurements` contains specifications; segcert.measurements explains the units. The Dice of each foreground class
     is an additional measurement without a value on the ground truth. All measurements of the image share alpha; the
-    column alpha contains the row's share. The decision is `above` or `below` if the interval is on that side of the
+    column `alpha` contains the row's share. The decision is `above` or `below` if the interval is on that side of the
     threshold, `open` if the interval contains the threshold, and empty without a threshold.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)

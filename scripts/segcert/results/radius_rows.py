@@ -26,10 +26,10 @@ class RadiusLevels(NamedTuple):
     Attributes
     ----------
     labels
-        (H, W) uint8: the class id of each pixel, or ABSTAIN = 255 if the pixel is not certified.
+        Array of shape (H, W), uint8: the class id of each pixel, or ABSTAIN = 255 if the pixel is not certified.
     levels
-        (H, W) uint8: the position of the largest tau of the grid at which the pixel is certified; 0 if the pixel is not
-        certified.
+        Array of shape (H, W), uint8: the position of the largest tau in the grid at which the pixel is certified; 0 if
+        the pixel is not certified.
     method
         The method of the radius map.
     """
@@ -50,7 +50,7 @@ def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
 
 
 def map_method(method: str) -> str:
-    """Return the method of a run's radius maps: holm if the run's method tests with all draws, else segcertify."""
+    """Return the method of a run's radius maps: `holm` if the run's method tests with all draws, else `segcertify`."""
     return HOLM.name if METHODS[method].all_draws else SEGCERTIFY.name
 
 
@@ -71,10 +71,10 @@ def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str
 
 
 def save_radii(path: str | Path, maps: Mapping[str, RadiusLevels], taus: Sequence[float], sigma: float) -> None:
-    """Write radius maps to a compressed `.npz` file: the levels (H, W) uint8 by image, and the grid.
+    """Write radius maps to a compressed `.npz` file: the levels of each image, shape (H, W), uint8, and the grid.
 
-    `grid/taus` and `grid/radii` are float64, and their i-th entries, counted from 1, belong to level i. Radii are l2
-    norms for pixel values in [0, 1].
+    The arrays `grid/taus` and `grid/radii` are float64. Their i-th entries, counted from 1, belong to level i. Radii
+    are l2 norms for pixel values in [0, 1].
     """
     grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(grid_radii(taus, sigma), np.float64)}
     save_arrays(path, grid | {image: each.levels for image, each in maps.items()})
@@ -88,7 +88,7 @@ class SavedRadii(NamedTuple):
     levels: dict[str, npt.NDArray[np.uint8]]
 
     def radii_of(self, image: str) -> npt.NDArray[np.float64]:
-        """Return each pixel's certified radius (H, W) for pixel values in [0, 1]; 0 if it is not certified."""
+        """Return certified radii, shape (H, W), for pixel values in [0, 1]; 0 where a pixel is not certified."""
         return np.concatenate([[0.0], self.radii])[self.levels[image]]
 
 
@@ -124,11 +124,11 @@ def radius_rows(
     sigma: float,
     alpha: float,
 ) -> list[dict[str, Any]]:
-    """Return a row of metrics for each radius of the grid and each foreground class.
+    """Return a row of metrics for each radius in the grid and each foreground class.
 
-    Pixels whose certified radius is smaller than that of the row abstain; `abstain` is their share. One alpha covers
-    all pixels and the entire grid. Therefore, the radius map may certify slightly fewer pixels at the tau of the run
-    than the certificate does.
+    Pixels whose certified radius is smaller than the row's radius abstain; `abstain` is their share. One alpha covers
+    all pixels and the entire grid. Therefore, the radius map may certify slightly fewer pixels at the run's tau than
+    the certificate does.
     """
     truth = dataset.mask(image)
     values = truth.size * dataset.about["channels"]

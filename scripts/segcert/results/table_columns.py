@@ -1,6 +1,6 @@
 """Columns of the report's tables: names in the CSV files, headings, formats, and the places that show them.
 
-TABLES defines the tables of the page, of the LaTeX files and of the PDF summary. METRICS defines the metrics of the
+TABLES defines the tables on the page, in the LaTeX files and in the PDF summary. METRICS defines the metrics of the
 main table: each entry determines how its mean and its interval over images are computed, written and shown.
 """
 

@@ -67,7 +67,7 @@ def read_results(
 
 
 def read_table(path: str | Path | TextIO) -> pd.DataFrame:
-    """Read a table of the report from its CSV file.
+    """Read one of the report's tables from its CSV file.
 
     Only empty cells are read as missing values, and names are read as text. Therefore, a class may have the name `null`
     and a data set the name `007`.
@@ -83,7 +83,7 @@ def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table of the report to its CSV file."""
+    """Write one of the report's tables to its CSV file."""
     with atomic_file(path) as temporary:
         table.to_csv(temporary, index=False)
 
@@ -94,9 +94,10 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return a row per data set, model, regime, denoiser and sigma: means over images, and over classes in an image.
+    """Return a table with a row per data set, model, regime, denoiser and sigma.
 
-    The columns <metric>_low and <metric>_high contain the 95% bootstrap interval of the metric over images.
+    Metrics are averaged over the classes of an image, and then over images. The columns <metric>_low and <metric>_high
+    contain the 95% bootstrap interval of the metric over images.
     """
     keys, numbers = [*MODEL, *SETTINGS, "image"], [*_available_metrics(rows), "extended"]
     per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[numbers].mean()
@@ -104,7 +105,7 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return a row per model, sigma and pairing: its certified Dice minus the baseline's, on the same images.
+    """Return a table with a row per model, sigma and pairing: certified Dice minus the baseline's, on the same images.
 
     The baseline is the model trained with noise, without a denoiser (SegCertify). If a run lacks this model, the
     baseline is the model trained on clean images or the pretrained model, without a denoiser. The column `baseline`
@@ -128,7 +129,7 @@ def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
-    """Return the distances (2, rows) of a metric from both ends of its 95% interval; 0 if the interval is undefined."""
+    """Return a metric's distances from both ends of its 95% interval, shape (2, rows); 0 if it is undefined."""
     low, high = rows[metric] - rows[f"{metric}_low"], rows[f"{metric}_high"] - rows[metric]
     bars: npt.NDArray[Any] = np.nan_to_num([low, high]).clip(min=0)
     return bars
@@ -155,7 +156,7 @@ def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per model, sigma and measurement: means over images of its value and of its certified interval.
+    """Return a table with a row per model, sigma and measurement: means over images of value and certified interval.
 
     `unbounded` counts the images whose interval has an infinite end, because the measurement is undefined on too many
     draws. Means are over the finite ends. `width` is the mean of (high - low) / |median|. `above`, `below` and `open`
@@ -174,10 +175,10 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return a row per data set, model, regime, denoiser, sigma and radius: means over images and classes.
+    """Return a table with a row per data set, model, regime, denoiser, sigma and radius: means over images and classes.
 
     The metrics are certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention. Pixels
-    whose certified radius is smaller than that of the row abstain. One alpha covers all pixels and radii of an image.
+    whose certified radius is smaller than the row's radius abstain. One alpha covers all pixels and radii of an image.
     `method` is the method of the radius map.
     """
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
@@ -187,10 +188,10 @@ def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per model, sigma and multiple of the radius (segcert.smoothing.attacked_images.AttackedImage).
+    """Return a row per model, sigma and multiple of the radius. See segcert.smoothing.attacked_images.AttackedImage.
 
     Numbers of pixels, draws and refuted images are sums over the attacked images; shares and strength are means. `norm`
-    is the largest, and `power` is the probability that at least one of the images would have been refuted.
+    is the largest norm, and `power` is the probability that at least one of the images would have been refuted.
     """
     summed, averaged = ("certified", "changed", "draws", "refuted"), ("clean_share", "share", "least_share", "strength")
     if rows.empty:
@@ -207,7 +208,7 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
-    """Return means by `keys` and certificate settings; `extended` is True if any certificate was extended."""
+    """Return means for each combination of `keys` and certificate settings; `extended`: True if any was extended."""
     keys = [*keys, *SETTINGS]
     extended = rows.groupby(keys, sort=False, dropna=False)["extended"].any().to_numpy(bool)
     return _means(rows, keys, _available_metrics(rows), resamples).assign(extended=extended)
@@ -236,7 +237,7 @@ def _means(
 
 
 def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per data set, model, regime, denoiser and sigma: certified Dice and its cost.
+    """Return a table with a row per data set, model, regime, denoiser and sigma: certified Dice and its cost.
 
     The cost consists of the number of parameters, the network evaluations and GFLOP per draw, and the GFLOP per image
     (n0 + n draws).
@@ -247,7 +248,7 @@ def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
 
 
 class Recipe(NamedTuple):
-    """A table of the report: the function that makes it, and its sources.
+    """A table in the report: the function that makes it, and its sources.
 
     A source is a kind of results (segcert.results.kinds), the denoiser `scores` or network `costs` by data set, or
     `main`, the main table as read from its CSV file.
@@ -273,7 +274,7 @@ TABLES = {
 
 
 def make_table(name: str, read: Callable[[str], pd.DataFrame], resamples: int) -> pd.DataFrame:
-    """Make a table of the report (TABLES). `read` returns the rows of a source."""
+    """Make one of the report's tables (TABLES). `read` returns the rows of a source."""
     recipe = TABLES[name]
     sources = [read(source) for source in recipe.sources]
     return recipe.make(*sources, resamples) if recipe.resampled else recipe.make(*sources)

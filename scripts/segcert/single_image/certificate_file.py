@@ -1,7 +1,7 @@
 """Files that `segcert certify` writes for an image: label map, overlay, votes, and the certificate as JSON.
 
 `contents_of` and `document_of` compute everything that follows from the votes and the image. `write_certificate` writes
-their results, and `segcert verify` compares the files with them. So each new file or key is verified, too.
+their results, and `segcert verify` compares the files with them. Therefore, each new file or key is also verified.
 """
 
 import dataclasses
@@ -76,7 +76,7 @@ def write_certificate(
     by nearest neighbour: <name>.labels.original-nearest.png and <name>.radius.original-nearest.tif. Returns the content
     of the JSON file.
 
-    Identifiers of the patient in the header of a DICOM file do not appear in names or paths (segcert.data.identifiers).
+    Patient identifiers in the header of a DICOM file do not appear in names or paths (segcert.data.identifiers).
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
@@ -100,7 +100,7 @@ def write_certificate(
 
 
 def contents_of(image: Raster, certificate: Certificate, votes: Votes, radii: bool) -> dict[str, bytes]:
-    """Return the content of each file that follows from the votes and the image, by kind, such as "labels.png".
+    """Return a dict that maps kinds of files, such as "labels.png", to contents that follow from votes and image.
 
     If `radii` is true, the radius maps are included.
     """
@@ -190,7 +190,7 @@ def describe_image(image: Raster) -> dict[str, Any]:
 def maps_of(image: Raster, labels: Labels, votes: Votes, alpha: float, method: str, radii: bool) -> dict[str, Any]:
     """Return the label map and, with `radii`, the radius map (float32), each also on the grid of the image file.
 
-    The keys are kinds of files: labels.png, radius.tif, labels.original-nearest.png, radius.original-nearest.tif.
+    The keys are `labels.png`, `radius.tif`, `labels.original-nearest.png` and `radius.original-nearest.tif`.
     """
     maps: dict[str, Any] = {LABELS: labels}
     if radii:
@@ -199,7 +199,7 @@ def maps_of(image: Raster, labels: Labels, votes: Votes, alpha: float, method: s
 
 
 def result_name(image: str | Path) -> str:
-    """Return the name of an image's results: the name of its file, without suffix and identifiers of the patient."""
+    """Return the name of an image's results: its file's name without the suffix and patient identifiers."""
     return withheld(image_name(image), Path(image))
 
 

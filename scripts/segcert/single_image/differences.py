@@ -12,10 +12,9 @@ Path = tuple[str | int, ...]  # the keys, and places in lists, that lead to a va
 
 
 def differences(found: Any, expected: Any, skipped: Collection[Path], path: Path = ()) -> Iterator[str]:
-    """Yield a text for each value in a JSON document that differs from the document that votes and image give.
+    """Yield a text for each value in a JSON document that differs from the expected document.
 
-    A missing value is the same as null. Floats may differ by rounding. `skipped` contains paths, such as ("image",
-    "path").
+    A missing value equals null. Floats may differ by rounding. `skipped` contains paths, such as ("image", "path").
     """
     if path in skipped:
         return

@@ -117,7 +117,7 @@ def _measurement(each: dict[str, Any]) -> str:
 
 
 def _of_file(image: dict[str, Any]) -> str:
-    """Return the size of the file, to follow the size at which it was certified."""
+    """Return text about the size of the file's image, to be put after the size at which the image was certified."""
     if not image.get("grid"):
         return ""
     height, width = image["grid"]["original"]

@@ -36,9 +36,9 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """Requested settings for reading an image file. If one is None, the file or the segmenter determines it.
+    """Requested settings for reading an image file. If a setting is None, the file or the segmenter determines it.
 
-    `pixel_size` is the height and width in mm of a pixel of the file as displayed.
+    `pixel_size` is the height and width of one pixel, in mm, in the file's image as displayed.
     """
 
     bits: int | None = None
@@ -93,9 +93,9 @@ class Networks(Pairing):
         return image.resized(size or self.config["image_size"])
 
     def remark_on_compression(self, image: Raster) -> list[str]:
-        """Return a remark if the image was compressed with loss and, as far as is known, the training images were not.
+        """Return a remark if the image was compressed lossily but config.json does not say this of the training images.
 
-        The segmenter's config.json states it as `"preprocessing": {"lossy": true}`.
+        The segmenter's config.json states lossy training images as `"preprocessing": {"lossy": true}`.
         """
         if not is_lossy(image.applied) or preprocessing_of(self.config).lossy:
             return []
@@ -118,7 +118,7 @@ class Networks(Pairing):
     def remarks(self, image: Raster, sampling: Sampling, device: torch.device) -> list[str]:
         """Return remarks on a denoiser that was not trained for the image and sigma, or that makes the image worse.
 
-        A denoiser whose files contradict its training, such as a wrong prediction target, makes images worse.
+        A denoiser makes images worse if its files contradict its training, for example by a wrong prediction target.
         """
         if self.denoise is None:
             return []

@@ -25,7 +25,7 @@ class _Picture(NamedTuple):
 
 
 def encode_png(pixels: Array) -> bytes:
-    """Encode class ids (H, W) uint8, or colours (H, W, 3) in [0, 1], as a PNG file."""
+    """Encode uint8 class ids, shape (H, W), or colours in [0, 1], shape (H, W, 3), as a PNG file."""
     buffer = io.BytesIO()
     if pixels.ndim == 2:
         Image.fromarray(pixels).save(buffer, format="PNG")
@@ -35,17 +35,17 @@ def encode_png(pixels: Array) -> bytes:
 
 
 def encode_tiff(values: Array) -> bytes:
-    """Encode values (H, W) float32 as a TIFF file."""
+    """Encode float32 values, shape (H, W), as a TIFF file."""
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, values, compression="zlib")
     return buffer.getvalue()
 
 
 def is_same_picture(found: bytes, expected: bytes) -> bool:
-    """Return True if two files contain the same picture. Compression may differ, and floats by rounding.
+    """Return True if two files contain the same picture. Compression may differ, and floats may differ by rounding.
 
     The found file must not contain additions that the expected file lacks, such as a second page, a palette, a
-    transparent colour or a text. Raises PictureError if it cannot be read.
+    transparent colour or a text. Raises PictureError if the found file cannot be read.
     """
     if found == expected:
         return True

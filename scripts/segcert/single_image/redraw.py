@@ -24,7 +24,7 @@ def choose_draws(total: int, count: int, seed: int) -> list[int]:
 def miss_probability(total: int, checked: int, forged: int) -> float:
     """Return the probability that none of `forged` draws is among `checked` draws, chosen at random from `total`.
 
-    It is C(total - forged, checked) / C(total, checked): hypergeometric, whichever draws were forged.
+    It is C(total - forged, checked) / C(total, checked): a hypergeometric probability, whichever draws were forged.
     """
     return math.comb(total - forged, checked) / math.comb(total, checked)
 
@@ -48,7 +48,7 @@ def as_draw(votes: Votes, row: int) -> Draw:
 
 
 def kept_label_maps(votes: Votes) -> Iterator[tuple[int, Labels]]:
-    """Yield the row and the label map (H, W) of each draw whose label map is kept in the votes."""
+    """Yield the row and the label map, shape (H, W), of each draw whose label map is kept in the votes."""
     for row in range(len(votes.draws)):
         yield row, unpack_labels(votes.draws[row : row + 1], votes.estimation.shape[1:])[0]
 
@@ -56,12 +56,12 @@ def kept_label_maps(votes: Votes) -> Iterator[tuple[int, Labels]]:
 def require_agreement(
     votes: Votes, label_maps: Iterable[tuple[int, Labels]], measurements: Sequence[Measurement], what: str
 ) -> None:
-    """Raise DocumentError unless the votes follow from the label maps of some draws, as far as these determine them.
+    """Raise DocumentError if the votes contradict what the label maps of some draws determine.
 
-    `label_maps` yields the row of a draw in the votes, and its label map (H, W). Each label map determines its row of
-    areas, its value of each measurement, and the label map that is kept in the votes, if any. The label maps of all
-    draws determine the counts. Those of some draws determine lower bounds of the counts. `what` describes the label
-    maps in the error message, for example "when drawn again".
+    `label_maps` yields the row of a draw in the votes, and its label map, of shape (H, W). Each label map determines
+    its row of areas, its value of each measurement, and the label map that is kept in the votes, if any. The label maps
+    of all draws determine the counts. Those of some draws determine lower bounds of the counts. `what` describes the
+    label maps in the error message, for example "when drawn again".
     """
     classes = len(votes.estimation)
     class_ids = np.arange(classes)[:, None, None]

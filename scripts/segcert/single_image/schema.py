@@ -25,7 +25,7 @@ class DocumentError(ValueError):
 
 
 def on_original_grid(kind: str) -> str:
-    """Return the kind of file that contains a map on the grid of the image file: labels.original-nearest.png."""
+    """Return the kind of file that contains a map on the image file's grid, such as labels.original-nearest.png."""
     name, suffix = kind.split(".")
     return f"{name}.{ON_ORIGINAL_GRID}.{suffix}"
 

@@ -18,9 +18,9 @@ class Verification:
     unchecked
         Statements that were not checked.
     brought
-        Inputs that the verifier brought.
+        Inputs that the verifier supplied.
     named
-        Inputs that were found where the certificate says.
+        Inputs that were found at the paths in the certificate.
     """
 
     recomputed: list[str] = dataclasses.field(default_factory=list)

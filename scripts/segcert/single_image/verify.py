@@ -64,10 +64,10 @@ def verify(
         Seed for choosing these draws. The default is random, so that a forger cannot know the choice.
     image_path, segmenter, denoiser
         The verifier's own copy of the image and of the networks. By default, they are read from the paths in the
-        certificate, so the check only shows that the certificate is right about the files that it names.
+        certificate, so that the check only shows that the certificate is correct for the files that it names.
     measure
-        Measurements of the author's own, as package.module:function. They are code, so they are never imported because
-        a certificate names them.
+        The certificate author's own measurements, as package.module:function. They are code, so they are not imported
+        merely because a certificate names them.
 
     Returns
     -------
@@ -158,7 +158,7 @@ class _Case:
                 )
 
     def measurements(self, own: Sequence[str]) -> list[Measurement]:
-        """Return the certified measurements. Raises DocumentError for one that is neither built in nor in `own`."""
+        """Return the certified measurements. Raises DocumentError if one is neither built in nor in `own`."""
         classes = self.networks.config["classes"]
         known = measurements_of([*applicable(BUILT_IN, classes), *own], classes, *self.image.pixel_scale)
         by_name = {each.name: each for each in known}
@@ -173,7 +173,7 @@ class _Case:
 
 
 def _require_files(path: Path, document: dict[str, Any]) -> dict[str, Path]:
-    """Return the files of a certificate, by kind. Raises DocumentError for a wrong name or digest."""
+    """Return a dict of a certificate's files by kind. Raises DocumentError for a wrong name or digest."""
     files = {}
     for kind, file in document["files"].items():
         expected = f"{path.name.removesuffix(SUFFIX)}.{kind}"
@@ -293,7 +293,7 @@ def _draw_again(
     seed: int | None,
     done: Verification,
 ) -> None:
-    """Repeat some or all draws. Raises DocumentError if one differs from the votes."""
+    """Repeat some or all draws. Raises DocumentError if a draw differs from the votes."""
     total = case.draws
     count = min(draws or (SAMPLE if case.has_label_maps else total), total)
     seed = secrets.randbits(64) if seed is None else seed

@@ -17,9 +17,10 @@ INSIDE = 1 - 1e-6  # keeps the perturbation in the ball despite rounding
 
 
 def weakest_pixel(votes: Votes, labels: Labels) -> tuple[int, int] | None:
-    """Return the row and column of the certified pixel with the fewest votes for its class, or None without one.
+    """Return the row and column of the certified pixel with the fewest votes for its class, or None if there is none.
 
-    `labels` is (H, W), with ABSTAIN = 255. The first pixel wins ties. Selection and estimation votes both count.
+    `labels` has shape (H, W), with ABSTAIN = 255. In a tie, the first pixel is returned. Selection votes and estimation
+    votes are both counted.
     """
     certified = labels != ABSTAIN
     if not certified.any():
@@ -44,22 +45,23 @@ def attack(
 
     The target is the certified pixel with the fewest votes. Attacking one pixel succeeds more often than attacking all
     pixels simultaneously, because their gradients cancel. Each step reduces the margin of this pixel's class, along the
-    gradient averaged over new noisy copies. Each copy counts the less, the clearer it is, so large logits do not hide
-    the gradient. The perturbation then gets the full norm again, within the pixel range [0, 1].
+    gradient averaged over new noisy copies. The clearer a copy's label is, the lower is the copy's weight, so that
+    large logits do not hide the gradient. The perturbation is then scaled to the full norm again, within the pixel
+    range [0, 1].
 
     Parameters
     ----------
     smoothed
         The segmenter to attack. Its networks must be differentiable.
     image
-        (C, H, W) float32 in [0, 1].
+        Image of shape (C, H, W), float32 in [0, 1].
     votes
         The votes of the image.
     labels
-        (H, W) certified labels, with ABSTAIN = 255. Only certified pixels are attacked.
+        Certified labels, shape (H, W), with ABSTAIN = 255. Only certified pixels are attacked.
     norm
-        l2 norm of the perturbation, in units of pixel values in [0, 1]. It is smaller only where the range [0, 1] or
-        the image's grid leaves no room.
+        l2 norm of the perturbation, for pixel values in [0, 1]. It is smaller only where the range [0, 1] or the
+        image's grid leaves no room.
     steps
         Number of gradient steps.
     copies
@@ -68,12 +70,12 @@ def attack(
     Returns
     -------
     ndarray
-        The perturbed image, (C, H, W) float32 in [0, 1]. With `noise="exact"`, it is on the image's grid.
+        The perturbed image, shape (C, H, W), float32 in [0, 1]. With `noise="exact"`, it is on the image's grid.
 
     Raises
     ------
     SamplingError
-        For an image with a wrong shape or range, or votes or labels whose shape differs from the image's.
+        If the image has a wrong shape or range, or if the votes or labels differ from it in shape.
     """
     pixels = checked_image(image)
     for name, shape in (("labels", labels.shape), ("votes", votes.estimation.shape[1:])):
@@ -104,8 +106,8 @@ def attack(
 def _within(pixels: Image, direction: npt.NDArray[np.float64], norm: float, levels: int | None = None) -> Image:
     """Move an image in a direction, clipped to [0, 1], as far as the norm allows after clipping and rounding.
 
-    `levels` is the number of grid steps of an image on a grid, or None. A pixel that reaches 0 or 1 leaves its part of
-    the norm to the others. So the norm is reached unless all pixels that move are at 0 or 1.
+    `levels` is the number of grid steps of an image on a grid, or None. If a pixel reaches 0 or 1, the remaining norm
+    is used by the other pixels. Therefore, the norm is reached unless all pixels that move are at 0 or 1.
     """
     length = float(np.linalg.norm(direction))
     if length == 0:

@@ -1,4 +1,4 @@
-"""Test of certificates by attacks: draws of attacked images that could refute them, as rows of a table."""
+"""Test certificates by attacks. The results are table rows about draws of attacked images that could refute them."""
 
 import dataclasses
 import itertools
@@ -35,9 +35,9 @@ class AttackedImage:
     Attributes
     ----------
     norm
-        l2 norm of the perturbation, in units of pixel values in [0, 1].
+        l2 norm of the perturbation, for pixel values in [0, 1].
     noise
-        Measured standard deviation of the noise, in the same units; it should be sigma.
+        Measured standard deviation of the noise, for pixel values in [0, 1]; it should equal sigma.
     certified
         Number of certified pixels.
     changed
@@ -46,15 +46,15 @@ class AttackedImage:
     clean_draws, clean_share
         Number of draws of the unattacked image, and the share of them on which the attacked pixel has its class.
     draws, share
-        The same under the attack.
+        Number and share of draws, as above, of the attacked image.
     least_share
         Smallest share under the attack that the certificate allows, given the draws of the unattacked image.
     strength
-        Measured fall of the share (in normal quantiles) over the fall under a perfect attack on a half-space, which is
-        `norm` / `noise`; in [0, 1].
+        Measured fall of the share (in normal quantiles), divided by the fall under a perfect attack on a half-space,
+        which is `norm` / `noise`; in [0, 1].
     power
-        Probability with which the test would have refuted a radius overstated by 1.5. It is exact for a half-space
-        with the measured `clean_share`, attacked with the measured `strength`.
+        Probability that the test would have refuted a radius overstated by a factor of 1.5. It is exact for a
+        half-space with the measured `clean_share`, attacked with the measured `strength`.
     refuted
         1 if the share is significantly below what the certificate allows, else 0.
     """
@@ -87,12 +87,12 @@ def attacked_images(
     copies: int,
     draws: int,
 ) -> list[AttackedImage]:
-    """Attack an image at multiples of its radius, and test what the certificate says; return one result per factor.
+    """Attack an image at multiples of its radius, and test the certificate. Return one result per multiple.
 
-    `labels`, (H, W), are certified at `tau` with `radius`, from `votes`. `promised` is described in Claim. `draws` is
-    the largest number of draws that decide, of the unattacked image and under all attacks together. They differ from
-    the draws of the votes and of the attacks' gradients. Draws that one attack leaves over go to the next; the attack
-    with the largest norm, which has the most power, comes first.
+    `labels`, of shape (H, W), are certified at `tau` with `radius`, from `votes`. `promised` is described in Claim.
+    `draws` is the largest number of draws for the test, of the unattacked and all attacked images together. These draws
+    are not used in the votes or for the attacks' gradients. Draws that one attack does not use are available to the
+    next; the attack with the largest norm, which has the most power, comes first.
     """
     pixels, target = checked_image(image), weakest_pixel(votes, labels)
     certified, noise = labels != ABSTAIN, _deviation(smoothed, pixels)
@@ -102,7 +102,7 @@ def attacked_images(
     numbers = itertools.count()
 
     def agreeing(drawn: Image, count: int) -> npt.NDArray[np.int64]:
-        """Draw copies of an image; return on how many each pixel has its certified class, (H, W)."""
+        """Draw copies of an image. Return how many give each pixel its certified class, in shape (H, W)."""
         asked: list[Draw] = [("test", number) for number in itertools.islice(numbers, count)]
         total = np.zeros(labels.shape, np.int64)
         for label_map in smoothed.label_maps(drawn, asked):
@@ -172,9 +172,9 @@ def attack_rows(
 ) -> list[dict[str, Any]]:
     """Attack images of a data set; return one row per sigma, attacked image and multiple of the radius.
 
-    `certificates` maps each sigma to an `.npz` file of certified labels, with one array per image name, and to the
-    files of the votes. `about` contains further columns for every row. `settings` is the configuration section
-    `attack`. `options` are further arguments of SmoothedSegmenter.
+    `certificates` maps each sigma to an `.npz` file of certified labels, keyed by image name, and the files of the
+    votes. `about` contains further columns for every row. `settings` is the configuration section `attack`. `options`
+    are further arguments for SmoothedSegmenter.
     """
     rows = []
     promised = 0.0 if METHODS[method].weaker else tau
@@ -196,7 +196,7 @@ def attack_rows(
 
 
 def _votes_of(names: Iterable[str], files: Sequence[str | Path]) -> dict[str, Votes]:
-    """Read the votes of some images from the files of a noise level, as far as needed."""
+    """Read the votes of some images from a noise level's files, no further than needed."""
     wanted, found = set(names), {}
     for name, votes in itertools.chain.from_iterable(map(iterate_votes, files)):
         if name in wanted:

@@ -38,8 +38,8 @@ def denoiser_scores(
     clipped to [0, 1] and scored.
 
     `denoisers` maps names to model folders. `sigmas` are noise levels at full resolution, for pixel values in [0, 1].
-    Returns one row per sigma and method, with the columns dataset, sigma, method, images (the number of images), psnr
-    (mean, in dB) and ssim (mean).
+    Returns one row per sigma and method, with the columns `dataset`, `sigma`, `method`, `images` (the number of
+    images), `psnr` (mean, in dB) and `ssim` (mean).
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
@@ -71,17 +71,18 @@ def unchanged(x_noisy: Image, sigma: float) -> Image:
 
 
 def psnr(x: Image, restored: Image) -> float:
-    """Peak signal-to-noise ratio, in dB, of a restored image compared with the clean image x; (C, H, W) in [0, 1]."""
+    """Peak signal-to-noise ratio, in dB, of a restored image and the clean image x, shape (C, H, W), in [0, 1]."""
     from skimage.metrics import peak_signal_noise_ratio
 
     return float(peak_signal_noise_ratio(x, restored, data_range=1))
 
 
 def ssim(x: Image, restored: Image) -> float:
-    """Structural similarity (Wang et al., IEEE TIP 2004) of two images (C, H, W) in [0, 1], averaged over channels.
+    """Structural similarity (Wang et al., IEEE TIP 2004) of two images, shape (C, H, W), in [0, 1].
 
-    The settings are skimage's defaults: a uniform window of 7 x 7 pixels (not the paper's Gaussian), K1 = 0.01, K2 =
-    0.03, and sample covariances. The result is NaN for an image smaller than the window.
+    Values are averaged over channels. The settings are skimage's defaults: a uniform window of 7 x 7 pixels (not the
+    paper's Gaussian), K1 = 0.01, K2 = 0.03, and sample covariances. The result is NaN for an image smaller than the
+    window.
     """
     from skimage.metrics import structural_similarity
 

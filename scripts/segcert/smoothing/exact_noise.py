@@ -49,17 +49,18 @@ class RoundedGaussian:
     Attributes
     ----------
     thresholds
-        (2 reach + 2,) int64: entry i is 2^62 P(Z < i - reach). The first entry is 0, and the last is 2^62.
+        Array of shape (2 reach + 2,), int64: entry i is 2^62 P(Z < i - reach). The first entry is 0, and the last is
+        2^62.
     reach
         Largest |Z|. The probability beyond it, less than 2^-62, is added to the two outermost values.
     shift
         Base-2 logarithm of the group size.
     cells
-        (2^16,) int32: for the 16 leading bits of u, the group if they determine it and place u in the even part, and
-        otherwise -1.
+        Array of shape (2^16,), int32: for the 16 leading bits of u, the group if they determine it and place u in the
+        even part, and otherwise -1.
     starts, evens, rests
-        `starts` contains the smallest u of each group. `evens` contains, for each group, how many u in the even part
-        belong to each value. `rests` contains, for each value, the position at which its share of all groups'
+        `starts` contains the smallest u of each group. `evens` contains, for each group, the number of u in the even
+        part that belong to each value. `rests` contains, for each value, the position at which its share of all groups'
         concatenated remainders begins.
     """
 
@@ -144,7 +145,7 @@ def gaussian_thresholds(s: float) -> Int:
 
 
 def rounded_gaussian_(out: Tensor, s: float, key: bytes) -> Tensor:
-    """Fill `out` (contiguous float32) with integers round(s * normal), which float32 represents exactly, from a key."""
+    """Fill `out` (contiguous float32) from a key with integers round(s * normal), which float32 represents exactly."""
     gaussian = RoundedGaussian.of(s)
     if out.device.type == "cpu":
         bits = np.random.Philox(key=int.from_bytes(key, "big"))

@@ -23,7 +23,7 @@ def predict_clean(
     pool: int,
     device: torch.device,
 ) -> None:
-    """Write the unsmoothed model's labels (H, W) for each clean test image to an `.npz` file, keyed by image name."""
+    """Write the unsmoothed model's labels for all clean test images to an `.npz` file, keyed by image name."""
     dataset = PreparedDataset(Path(index))
     model, _ = load_segmenter(segmenter)
     model.to(device)
@@ -49,9 +49,9 @@ def denoise_examples(
 ) -> None:
     """Write one noisy and one denoised copy of each of the first test images, to one file per sigma.
 
-    Each file contains one array per image, keyed by image name: (2, C, H / pool, W / pool) uint8, clipped to [0, 255],
-    with the noisy copy first. Without a denoiser, the shape is (1, C, H / pool, W / pool). Copies have the resolution
-    that the networks see. They get the noise of the first estimation draw.
+    Each file contains one uint8 array per image, keyed by image name, of shape (2, C, H / pool, W / pool). The noisy
+    copy is first, and values are clipped to [0, 255]. Without a denoiser, the shape is (1, C, H / pool, W / pool).
+    Copies have the resolution that the networks see. They get the noise of the first estimation draw.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 

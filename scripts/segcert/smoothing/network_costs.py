@@ -35,12 +35,12 @@ def measure_costs(
     """Measure, for each pairing of networks, the cost of one draw on an image from a data set.
 
     `pairings` is keyed by (model, regime, denoiser). `settings` is the configuration section `sampling`. Returns one
-    row per pairing, with the columns dataset, model, regime, denoiser, and:
+    row per pairing, with the columns `dataset`, `model`, `regime`, `denoiser`, and:
 
-    - evaluations: number of network calls, one to the segmenter and `denoising_steps` to the denoiser;
-    - parameters: number of parameters in both networks;
-    - gflop: number of floating-point operations, in units of 10^9 (see `gflop_of`);
-    - seconds: wall time, the median over three batches after a warm-up, divided by the batch size.
+    - `evaluations`: number of network calls, one to the segmenter and `denoising_steps` to the denoiser;
+    - `parameters`: number of parameters in both networks;
+    - `gflop`: number of floating-point operations, in billions (see `gflop_of`);
+    - `seconds`: wall time, the median over three batches after a warm-up, divided by the batch size.
     """
     image = dataset.image(dataset.names("test", 1)[0])
     draws: list[Draw] = [("selection", k) for k in range(settings["batch_size"])]
@@ -73,7 +73,7 @@ def parameters_of(network: Any) -> float:
 
 
 def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
-    """Number of floating-point operations per image, in units of 10^9, of a network on a batch x, (B, C, H, W).
+    """Floating-point operations per image, in billions, of a network on a batch x of shape (B, C, H, W).
 
     torch.utils.flop_counter counts each multiplication and each addition in convolutions, matrix products and attention
     as one operation. It ignores normalisation and activations. The result is NaN if it finds no operations, for example
@@ -85,7 +85,7 @@ def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
 
 
 def seconds_of(smoothed: SmoothedSegmenter, x_noisy: Tensor) -> float:
-    """Wall time per draw in seconds, for a batch of noisy copies (B, C, H, W).
+    """Wall time per draw in seconds, for a batch of noisy copies of shape (B, C, H, W).
 
     The batch runs several times. The first run is a warm-up, and the median is taken over the others, because the time
     varies from run to run and with the machine's load.

@@ -79,11 +79,11 @@ class Noise:
                 )
 
     def copies(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
-        """Make noisy copies (batch_size, C, H, W) of an image (C, H, W), on the image's device.
+        """Make noisy copies of an image of shape (C, H, W), on the image's device.
 
-        Copy i has the noise of draw i. If there are fewer draws than copies, the last copies repeat the first. (Without
-        noise, a network that divides by a standard deviation could return NaN.) For "exact", all arithmetic before the
-        last division is on integers.
+        The copies have shape (batch_size, C, H, W). Copy i has the noise of draw i. If there are fewer draws than
+        copies, the last copies repeat the first. (Without noise, a network that divides by a standard deviation could
+        return NaN.) For "exact", all arithmetic before the last division is on integers.
         """
         noise = self._noise(image, digest, draws, batch_size)
         if self.kind == "exact":
@@ -91,12 +91,12 @@ class Noise:
         return noise.mul_(self.sigma).add_(image)
 
     def perturbed(self, image: Tensor, digest: str, draws: Sequence[Draw]) -> Tensor:
-        """Make differentiable noisy copies (draws, C, H, W), for attacks. The image need not be on its grid."""
+        """Make differentiable noisy copies, shape (draws, C, H, W), for attacks. The image need not be on its grid."""
         scale = 1 / self.levels if self.kind == "exact" else self.sigma
         return image + scale * self._noise(image.detach(), digest, draws, len(draws))
 
     def _noise(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
-        """Draw noise (batch_size, C, H, W): standard normal numbers, or for "exact", whole numbers of grid steps."""
+        """Draw noise, shape (batch_size, C, H, W): normal numbers, or for "exact", whole numbers of grid steps."""
         noise = torch.empty((batch_size, *image.shape), device=image.device)
         for row, (stream, k) in zip(noise, draws, strict=False):
             key = draw_key(self.seed, digest, stream, k)
@@ -109,7 +109,7 @@ class Noise:
 
 
 def checked_image(image: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Return the image as contiguous float32 (C, H, W). Raises SamplingError for a wrong shape or range."""
+    """Return the image as contiguous float32 of shape (C, H, W). Raises SamplingError for a wrong shape or range."""
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     if pixels.ndim != 3 or not pixels.size:
         raise SamplingError(f"image: found shape {pixels.shape}; expected (C, H, W)")
@@ -124,7 +124,7 @@ def checked_image(image: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def image_digest(image: npt.NDArray[np.float32]) -> str:
-    """SHA-256 of an image, (C, H, W) float32."""
+    """SHA-256 of a float32 image of shape (C, H, W)."""
     return array_digest(image)
 
 

@@ -22,10 +22,10 @@ Array = npt.NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Observables:
-    """The observables to compute from each label map, (H, W) class ids below num_classes.
+    """The observables to compute from each label map, an array of class ids below `num_classes`.
 
-    `shape` is (H, W), and `truth` is the ground truth, (H, W) uint8, or None. If `keep_draws` is true, the packed label
-    maps are kept.
+    `shape` is the shape (H, W) of a label map. `truth` is the ground truth, of this shape, uint8, or None. If
+    `keep_draws` is true, the packed label maps are kept.
     """
 
     num_classes: int
@@ -53,7 +53,7 @@ class Observables:
 
     @property
     def truth_areas(self) -> Array:
-        """Number of pixels of each class in the ground truth, (num_classes,)."""
+        """Number of pixels of each class in the ground truth: an array of shape (num_classes,)."""
         assert self.truth is not None
         return np.bincount(self.truth.ravel(), minlength=self.num_classes).astype(np.uint32)
 
@@ -72,7 +72,10 @@ class Observables:
         return f"measurement/{measurement.name}/{measurement.digest}"
 
     def read(self, label_maps: Tensor) -> Block:
-        """Compute a block from label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
+        """Compute a block from uint8 label maps of shape (draws, H, W).
+
+        Raises SamplingError if a label is not a class id.
+        """
         classes = [label_maps == class_id for class_id in range(self.num_classes)]  # each (draws, H, W)
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
@@ -113,7 +116,7 @@ class Tally:
     """The selection or estimation draws of an image: their counts and columns, and the blocks still to be drawn.
 
     The key of a stored block contains the number of its first draw. A stored block may have any length, and the next
-    block begins where it ends. Missing blocks end at multiples of `block_size`.
+    block begins after its last draw. Missing blocks end at multiples of `block_size`.
     """
 
     def __init__(
@@ -135,7 +138,7 @@ class Tally:
                 start = border
 
     def add(self, label_maps: Tensor) -> None:
-        """Add the label maps (draws, H, W) uint8 of the next missing draws. Count and store complete blocks."""
+        """Add uint8 label maps, shape (draws, H, W), of the next missing draws. Count and store complete blocks."""
         while len(label_maps):
             lacking = len(self.missing[0]) - sum(map(len, self.waiting))
             self.waiting.append(label_maps[:lacking])

@@ -57,7 +57,8 @@ class SmoothedSegmenter:
     Parameters
     ----------
     model
-        Any callable that maps images (B, C, H, W) to logits (B, num_classes, H, W). Modules must be in eval mode.
+        Any callable that maps images of shape (B, C, H, W) to logits of shape (B, num_classes, H, W). Modules must be
+        in eval mode.
     sigma
         Standard deviation of the noise, above 0, for pixel values in [0, 1].
     num_classes
@@ -189,13 +190,13 @@ class SmoothedSegmenter:
         Parameters
         ----------
         image
-            (C, H, W) float32 in [0, 1].
+            Image of shape (C, H, W), float32 in [0, 1].
         n0
             Number of selection draws.
         n
             Number of estimation draws, which are independent of the selection draws.
         truth
-            (H, W) class ids of the ground truth. If given, each draw's overlap with the ground truth is counted.
+            Class ids of the ground truth, shape (H, W). If given, each draw's overlap with the ground truth is counted.
         measurements
             Measurements to take on each draw's label map (see segcert.measurements).
         keep_draws
@@ -205,8 +206,8 @@ class SmoothedSegmenter:
         Returns
         -------
         Votes
-            The counts (num_classes, H, W) of the selection draws and of the estimation draws, the class areas
-            (n0 + n, num_classes), and the requested observables.
+            The counts of the selection draws and of the estimation draws, both of shape (num_classes, H, W); the class
+            areas, of shape (n0 + n, num_classes); and the requested observables.
 
         Raises
         ------
@@ -292,7 +293,7 @@ class SmoothedSegmenter:
 
     @torch.inference_mode()
     def label_maps(self, image: npt.NDArray[np.float32], draws: Sequence[Draw]) -> Iterator[Tensor]:
-        """Yield the label map, (H, W) uint8, of each draw. `image` must come from `checked_image`.
+        """Yield the label map of each draw, shape (H, W), uint8. `image` must come from `checked_image`.
 
         All labels are 255 (NOT_FINITE) if a logit is not finite.
         """
@@ -302,7 +303,7 @@ class SmoothedSegmenter:
     def _noisy_batches(
         self, image: npt.NDArray[np.float32], draws: Sequence[Draw]
     ) -> Iterator[tuple[Sequence[Draw], Tensor]]:
-        """Yield batches of draws with their noisy copies (batch_size, C, H, W). The last batch is padded.
+        """Yield batches of draws with their noisy copies, shape (batch_size, C, H, W). The last batch is padded.
 
         On a CPU, a thread draws the noise of the next batch while the networks run on the current one. A GPU needs no
         such thread.
@@ -341,14 +342,14 @@ class SmoothedSegmenter:
         self._is_probed = True
 
     def _labels(self, logits: Tensor) -> Tensor:
-        """Compute labels (B, H, W) uint8 from logits; all are 255 (NOT_FINITE) if a logit is not finite."""
+        """Compute uint8 labels, shape (B, H, W), from logits; all are 255 (NOT_FINITE) if a logit is not finite."""
         two = self.num_classes == 2  # comparing is many times faster than argmax, with the same result
         labels = logits[:, 1] > logits[:, 0] if two else logits.argmax(dim=1)
         # The sum of the logits reveals a logit that is not finite, without waiting for a GPU.
         return labels.to(torch.uint8).masked_fill_(~logits.sum().isfinite(), NOT_FINITE)
 
     def logits(self, x_noisy: Tensor) -> Tensor:
-        """Compute the logits (B, num_classes, H, W) of noisy copies (B, C, H, W).
+        """Compute the logits, shape (B, num_classes, H, W), of noisy copies, shape (B, C, H, W).
 
         Raises SamplingError if the model does not accept the copies, or if the logits have an unexpected shape.
         """
@@ -433,7 +434,7 @@ def _denoised(denoiser: Denoise, x_noisy: Tensor, sigma: float) -> Tensor:
 
 
 def _is_in_train_mode(network: nn.Module) -> bool:
-    """Return True if a part of the network is in train mode. The mode of a torch.export program was fixed before."""
+    """Return True if a part of the network is in train mode. The mode of a torch.export program is fixed."""
     # torch replaces the method `eval` of such a program by one that raises an error.
     fixed = {id(part) for each in network.modules() if "eval" in vars(each) for part in each.modules()}
     return any(module.training and id(module) not in fixed for module in network.modules())

@@ -83,8 +83,8 @@ class Sampling:
     """Settings for sampling the votes of test images: the parameters of the rule `sample`.
 
     `measurements` contains only measurements that fit the data set. `code`, the digest of the sampling code, is part of
-    each stored block's key. `options` are further arguments for SmoothedSegmenter, such as noise, pool, seed and
-    batch_size.
+    each stored block's key. `options` are further arguments for SmoothedSegmenter, such as `noise`, `pool`, `seed` and
+    `batch_size`.
     """
 
     pairing: Pairing

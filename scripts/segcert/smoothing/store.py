@@ -18,9 +18,9 @@ from segcert.provenance.digests import array_digest, value_digest
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A block of consecutive draws: their counts (num_classes, H, W), and columns with one value or row per draw.
+    """A block of consecutive draws: their counts, shape (num_classes, H, W), and columns with one entry per draw.
 
-    A block always has the column "areas", (draws, num_classes), in pixels.
+    A block always has the column "areas", of shape (draws, num_classes), in pixels.
     """
 
     counts: npt.NDArray[np.integer[Any]]

@@ -14,8 +14,8 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Transform images and masks alike (see `transformed`), then vary the images' contrast, colour and brightness.
 
-    `images` is (B, C, H, W), floats in [0, 1]; `masks` is (B, H, W), integers. `settings` is the configuration section
-    `augmentation`, in which `flips` is true only if the data set allows flips.
+    `images` has shape (B, C, H, W) and values in [0, 1]. `masks` has shape (B, H, W) and integer values. `settings` is
+    the configuration section `augmentation`, in which `flips` is true only if the data set allows flips.
     """
     both = transformed(torch.cat([images, masks[:, None].to(images)], dim=1), settings, generator, nearest=1)
     changed, labels = both[:, :-1], both[:, -1]
@@ -28,9 +28,9 @@ def augment(
 
 
 def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator, nearest: int = 0) -> Tensor:
-    """Rotate, scale and shift each image (B, C, H, W) at random.
+    """Rotate, scale and shift each image in a batch, of shape (B, C, H, W), at random.
 
-    If the setting `flips` is true, images are also flipped, and turned by a multiple of 90 degrees. The last `nearest`
+    If the setting `flips` is true, images are also flipped, and rotated by a multiple of 90 degrees. The last `nearest`
     channels are label maps, which are sampled at the nearest pixel. The other channels are sampled bilinearly. Beyond
     its border, an image repeats its border pixels.
     """
@@ -41,14 +41,14 @@ def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
 
 
 def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip each square image (B, C, H, H), and turn it by a multiple of 90 degrees, at random (eight possibilities)."""
+    """Flip each square image, shape (B, C, H, H), and rotate it by 0, 90, 180 or 270 degrees, at random."""
     ways = torch.randint(8, (len(images),), generator=generator).tolist()
     mirrored = (image.flip(-1) if way >= 4 else image for image, way in zip(images, ways, strict=True))
     return torch.stack([torch.rot90(image, way % 4, (-2, -1)) for image, way in zip(mirrored, ways, strict=True)])
 
 
 def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-    """Draw a rotation, scale and shift for each image of a batch, and return them as a sampling grid (B, H, W, 2)."""
+    """Draw a rotation, scale and shift for each image of a batch, and return a sampling grid of shape (B, H, W, 2)."""
     most = (math.radians(settings["rotation"]), settings["scale"], settings["shift"], settings["shift"])
     angle, log_scale, shift_x, shift_y = (each * _uniform(images, generator)[:, 0, 0, 0] for each in most)
     cos, sin = angle.cos() * log_scale.exp(), angle.sin() * log_scale.exp()
@@ -57,10 +57,14 @@ def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torc
 
 
 def warp(images: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """Sample images (B, C, H, W) at a grid (B, H, W, 2). Beyond its border, an image repeats its border pixels."""
+    """Sample images at the points of a grid.
+
+    The images have shape (B, C, H, W), and the grid has shape (B, H, W, 2). Beyond its border, an image repeats its
+    border pixels.
+    """
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
 def _uniform(images: Tensor, generator: torch.Generator, channels: int = 1) -> Tensor:
-    """Draw numbers (B, channels, 1, 1) uniformly from [-1, 1)."""
+    """Draw numbers uniformly from [-1, 1), in a tensor of shape (B, channels, 1, 1)."""
     return 2 * torch.rand((len(images), channels, 1, 1), generator=generator) - 1

@@ -145,8 +145,8 @@ def steps_drawer(
     """Return a function that draws a step of the noise schedule for each image in a batch.
 
     If the setting `levels` is "all", steps are drawn uniformly. If it is "range", sigma is drawn log-uniformly between
-    sigma_min and sigma_max, and the nearest step is taken. Both bounds are noise levels at full resolution (the network
-    sees sigma / pool). With "range", all training is spent on the noise levels that one-shot denoising needs.
+    `sigma_min` and `sigma_max`, and the nearest step is taken. Both bounds are noise levels at full resolution (the
+    network sees sigma / pool). With "range", all training is spent on the noise levels that one-shot denoising needs.
     """
     if settings["levels"] == "all":
         return lambda count, generator: torch.randint(TIMESTEPS, (count,), generator=generator)
@@ -161,12 +161,12 @@ def steps_drawer(
 
 
 def mean_psnr(x: Tensor, truth: Tensor) -> float:
-    """Mean peak signal-to-noise ratio, in dB, of images x compared with `truth`; both are (N, C, H, W) in [0, 1]."""
+    """Mean peak signal-to-noise ratio, in dB, of images x and `truth`, both in [0, 1], of shape (N, C, H, W)."""
     return float((-10 * ((x - truth) ** 2).mean(dim=(1, 2, 3)).log10()).mean())
 
 
 def _scaled(datasets: Sequence[PreparedDataset], split: str, pool: int) -> tuple[list[str], Tensor]:
-    """Return a split's image names, and its images (N, C, H / pool, W / pool) in the model's range [-1, 1]."""
+    """Return a split's image names, and its images, shape (N, C, H / pool, W / pool), scaled to [-1, 1]."""
     names = [name for dataset in datasets for name in dataset.names(split)]
     images = np.concatenate([dataset.stack(split)[0] for dataset in datasets])
     return names, F.avg_pool2d(torch.from_numpy(2 * images - 1), pool)

@@ -112,7 +112,7 @@ def train(
 def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]:
     """Turn an out-of-memory error of torch into a TrainingError that suggests a smaller batch size.
 
-    The error of an operation that is not deterministic becomes a TrainingError, too.
+    An error about a nondeterministic operation also becomes a TrainingError.
     """
     try:
         yield

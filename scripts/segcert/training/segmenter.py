@@ -214,7 +214,7 @@ def denoised_at(
 
 
 def mean_dice(labels: Tensor, masks: Tensor, num_classes: int) -> float:
-    """Dice over the pixels of all images, averaged over foreground classes. `labels` and `masks` are (N, H, W)."""
+    """Dice over the pixels of all images, averaged over foreground classes. The arguments have shape (N, H, W)."""
     scores = []
     for class_id in range(1, num_classes):
         predicted, true = labels == class_id, masks == class_id

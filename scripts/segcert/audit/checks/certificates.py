@@ -43,7 +43,7 @@ def check_decisions(evidence: Evidence) -> Findings:
 
 
 def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
-    """Recompute the certificates at one noise level. `name` is the common prefix of the paths of their files."""
+    """Recompute the certificates at one noise level. `name` is the prefix that their files' paths share."""
     root, params = evidence.root, job.record["params"]
     written_labels = f"{name}{ARRAYS['labels']}"
     dataset = PreparedDataset(root / index_path(job))
@@ -95,7 +95,7 @@ def shard_images(sampling: Job, root: Path) -> list[str]:
 def _expected_origin(sampling: Job, root: Path) -> dict[str, Any]:
     """Return the networks, code and settings with which a sampling job must draw its votes.
 
-    The settings are sigma, n0, n, seed, noise and pool.
+    The settings are `sigma`, `n0`, `n`, `seed`, `noise` and `pool`.
     """
     params = sampling.record["params"]
     denoiser = params["denoiser"] and root / params["denoiser"]
@@ -123,7 +123,7 @@ def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus:
 
 
 def _rows_by_image(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of a table, by image."""
+    """Return a dict that maps image names to the rows of a table."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in pd.read_parquet(path).to_dict("records"):
         rows.setdefault(row["image"], []).append({str(key): value for key, value in row.items()})

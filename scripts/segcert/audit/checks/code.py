@@ -44,7 +44,7 @@ def check_code(evidence: Evidence) -> Findings:
 def check_environment(evidence: Evidence) -> Findings:
     """Check that the packages and lock files in each run record match the record's digest and commit.
 
-    A package whose imported version differs from the locked version gives a notice.
+    A package whose imported version differs from the locked version results in a notice.
     """
     history = History(evidence)
     for job in evidence.lineage.jobs:

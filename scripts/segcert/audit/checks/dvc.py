@@ -118,7 +118,7 @@ class Listing(RootModel[list[Entry]]):
 
 
 def _listing(root: Path, name: str) -> dict[str, str] | None:
-    """Return the MD5 of each file in a folder, by path, from the list in DVC's cache; None if no list is valid."""
+    """Map a folder's files to their MD5, as listed in DVC's cache. Return None if no list is valid."""
     try:
         listing = fit(parse_json(_cached(root, name).read_bytes()), Listing)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Redraw the votes of some images, compare them count by count, and predict the clean images again."""
+"""Redraw the votes of some images, compare them count by count, and predict the labels of the clean images again."""
 
 import functools
 import secrets
@@ -64,7 +64,7 @@ def _replay_device(job: Job) -> tuple[torch.device, bool] | None:
 
 
 def _repredict(root: Path, job: Job) -> Finding | None:
-    """Predict the clean test images with the unsmoothed model again, and compare the labels."""
+    """Predict the labels of the clean test images again with the unsmoothed model, and compare them."""
     params, (output,) = job.record["params"], job.outputs
     replay = _replay_device(job)
     if replay is None:

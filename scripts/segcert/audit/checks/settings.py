@@ -27,7 +27,7 @@ def check_settings(evidence: Evidence) -> Findings:
 
 
 def _deciding(job: Job) -> Iterator[tuple[str, Any]]:
-    """Yield the name (as in the configuration) and value of each job setting that a certificate depends on."""
+    """Yield the configuration key and the value of each job setting that a certificate depends on."""
     params = job.record["params"]
     if job.rule == "certify":
         yield from ((name, params["settings"][name]) for name in ("tau", "alpha", "method"))

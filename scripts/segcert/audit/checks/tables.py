@@ -30,7 +30,7 @@ def check_collection(evidence: Evidence) -> Findings:
 
 
 def check_tables(evidence: Evidence) -> Findings:
-    """Check that the tables of the report follow from certificates.parquet and the other collected tables."""
+    """Check that the tables in the report follow from certificates.parquet and the other collected tables."""
     for job in evidence.lineage.jobs:
         if job.rule == "tables":
             outputs = {Path(path).stem: path for path in job.outputs if path.endswith(".csv")}
@@ -78,7 +78,7 @@ def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
 
 
 def _compare_table(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
-    """Return a finding unless a table equals the recomputed one."""
+    """Return a finding unless a table equals the recomputed table."""
     try:
         written = pd.read_parquet(root / output) if output.endswith(".parquet") else _read_csv(root / output)
         made = make()
@@ -130,7 +130,7 @@ class _PageNumber(NamedTuple):
 
 
 class _Reader(HTMLParser):
-    """Parser for `<data>` elements in table rows and in sentences. Those in sentences name their table and row."""
+    """Parser for `<data>` elements in table rows and in sentences. Elements in sentences name their table and row."""
 
     def __init__(self) -> None:
         super().__init__()

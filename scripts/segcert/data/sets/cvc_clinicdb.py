@@ -34,7 +34,7 @@ SHUFFLED = sorted(NAMES, key=lambda name: hashlib.sha256(name.encode()).digest()
 
 
 def by_frame(key: ImageKey) -> str:
-    """Choose the split of a frame. The splits contain 490, 61 and 61 frames, and may separate adjacent ones."""
+    """Choose the split of a frame (490, 61 and 61 frames). Adjacent frames may be in different splits."""
     rank = SHUFFLED.index(key.image)
     return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
 
