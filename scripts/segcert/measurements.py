@@ -34,6 +34,8 @@ PIXELS, ORIGINAL_PIXELS, PIXEL_WIDTHS = "pixels", "original pixels", "original p
 AREA_UNITS = {MM: "mm2", AT_DETECTOR: "mm2 at the detector"}  # by the unit of lengths
 
 BUILT_IN = ("area", "diameter", "cardiothoracic_ratio")
+SECOND_LUNG = 0.2  # least area of the second lung field, as a share of the area of the first
+SMALLEST_HEART = 0.02  # least area of a heart, as a share of the area of the lung fields
 DECISION = re.compile(r"([\w.]+) *> *(-?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?)")
 
 
@@ -191,41 +193,80 @@ def parse_decision(text: str) -> tuple[str, float]:
 
 
 def area(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
-    """Return the area of a class in squares of the pixel size's unit, or in pixels if the pixel size is unknown."""
+    """Return the area of a class in squares of the pixel size's unit, or in pixels if the pixel size is unknown.
+
+    It is NaN if the class is absent.
+    """
     height, width = pixel_size or (1.0, 1.0)
-    return float(np.count_nonzero(labels == class_id)) * height * width
+    return float(np.count_nonzero(labels == class_id)) * height * width or math.nan
 
 
 def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
     """Return the diameter of a class in the unit of the pixel size, or in pixels if the pixel size is unknown.
 
-    The diameter is the longest distance between two pixel corners in the largest 8-connected component, so one pixel
-    has the diameter sqrt(2). It is 0 if the class is absent.
+    The diameter is the longest distance between two pixel corners in the largest 8-connected piece, so one pixel has
+    the diameter sqrt(2). It is NaN if the class is absent.
     """
-    from scipy import ndimage  # imported here: most runs do not measure a diameter
-    from scipy.spatial import ConvexHull
+    from scipy.spatial import ConvexHull  # here, because most runs do not measure a diameter
     from scipy.spatial.distance import pdist
 
-    pieces, count = ndimage.label(labels == class_id, structure=np.ones((3, 3)))
-    if count == 0:
-        return 0.0
-    rows, columns = np.nonzero(pieces == np.bincount(pieces.ravel())[1:].argmax() + 1)
+    pieces = _largest_pieces(labels == class_id, 1)
+    if not pieces:
+        return math.nan
+    rows, columns = np.nonzero(pieces[0])
     corners = np.concatenate([np.stack([rows + i, columns + j], axis=1) for i in (0, 1) for j in (0, 1)])
     corners = corners * np.array(pixel_size or (1.0, 1.0))
     return float(pdist(corners[ConvexHull(corners).vertices]).max())
 
 
 def cardiothoracic_ratio(labels: Labels, lungs: int, heart: int) -> float:
-    """Return the width of the heart divided by the width of the lungs, each from its leftmost to its rightmost pixel.
+    """Return the width of the heart divided by that of the lung fields, each from its leftmost to its rightmost pixel.
 
-    The ratio is 0 if there is no heart, and NaN if there are no lungs.
+    The lung fields are the largest 8-connected piece of the class `lungs`, and the second largest if it has at least
+    SECOND_LUNG of the area of the first. The heart is the largest 8-connected piece of the class `heart` within the
+    rows of the lung fields. Other pieces, such as stray pixels, do not count.
+
+    The ratio is NaN if a structure is absent: if there are no lungs, if the heart has less than SMALLEST_HEART of the
+    area of the lung fields, or if the heart reaches beyond the lung fields on a side (a lung was missed).
+
+    The clinical ratio divides the widest transverse diameter of the heart by the widest inner diameter of the rib cage.
+    A mask does not show the ribs, so the lung fields stand for the rib cage. Their leftmost and rightmost pixels may be
+    in different rows.
     """
-    return _width(labels == heart) / _width(labels == lungs) if (labels == lungs).any() else math.nan
+    fields = _largest_pieces(labels == lungs, 2)
+    if not fields:
+        return math.nan
+    if len(fields) == 2 and fields[1].sum() < SECOND_LUNG * fields[0].sum():
+        fields.pop()
+    chest = np.logical_or.reduce(fields)
+    rows = np.flatnonzero(chest.any(axis=1))
+    within = slice(rows[0], rows[-1] + 1)
+    hearts = _largest_pieces(labels[within] == heart, 1)
+    if not hearts or hearts[0].sum() < SMALLEST_HEART * chest.sum():
+        return math.nan
+    left, right = _edges(hearts[0])
+    outer_left, outer_right = _edges(chest)
+    if left < outer_left or right > outer_right:
+        return math.nan
+    return (right - left) / (outer_right - outer_left)
 
 
-def _width(mask: npt.NDArray[np.bool_]) -> int:
+def _largest_pieces(mask: npt.NDArray[np.bool_], count: int) -> list[npt.NDArray[np.bool_]]:
+    """Return the `count` largest 8-connected pieces of a mask, largest first; fewer if the mask has fewer.
+
+    Of equally large pieces, the one that a scan by rows meets first comes first.
+    """
+    from scipy import ndimage  # here, because importing it is slow
+
+    pieces, found = ndimage.label(mask, structure=np.ones((3, 3)))
+    sizes = np.bincount(pieces.ravel(), minlength=found + 1)[1:]
+    return [pieces == place + 1 for place in np.argsort(-sizes, kind="stable")[:count]]
+
+
+def _edges(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the leftmost column of a mask, and the column after its rightmost one."""
     columns = np.flatnonzero(mask.any(axis=0))
-    return int(columns[-1] - columns[0] + 1) if len(columns) else 0
+    return int(columns[0]), int(columns[-1]) + 1
 
 
 def _measurements_of(
@@ -254,7 +295,8 @@ def _measurements_of(
 
 
 def _built_in(name: str, unit: str, function: Callable[..., float], *arguments: Any) -> Measurement:
-    text = f"{name} {inspect.getsource(function)} {inspect.getsource(_width)} {arguments}"
+    code = [inspect.getsource(each) for each in (function, _largest_pieces, _edges)]
+    text = f"{name} {code} {SECOND_LUNG} {SMALLEST_HEART} {arguments}"
     return Measurement(name, unit, lambda labels: function(labels, *arguments), _digest(text))
 
 

@@ -49,7 +49,7 @@ def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
     base = rng.uniform(0.74, 0.84)
     lungs = [_lung(x, y, rng, middle, side, top, base) for side in (-1, 1)]
     center = (middle + rng.uniform(0.03, 0.08), base - rng.uniform(0.12, 0.18))
-    radii = (rng.uniform(0.12, 0.17), rng.uniform(0.11, 0.16))
+    radii = (rng.uniform(0.12, 0.23), rng.uniform(0.11, 0.16))  # cardiothoracic ratios from 0.35 to 0.66
     heart = _blob(x, y, rng, center, radii, power=2.2, wobble=0.06, tilt=rng.uniform(0.2, 0.7))
 
     air = np.maximum(*(_soft(lung, fine) for lung in lungs))
