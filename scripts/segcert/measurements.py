@@ -226,8 +226,9 @@ def cardiothoracic_ratio(labels: Labels, lungs: int, heart: int) -> float:
     SECOND_LUNG of the area of the first. The heart is the largest 8-connected piece of the class `heart` within the
     rows of the lung fields. Other pieces, such as stray pixels, do not count.
 
-    The ratio is NaN if a structure is absent: if there are no lungs, if the heart has less than SMALLEST_HEART of the
-    area of the lung fields, or if the heart reaches beyond the lung fields on a side (a lung was missed).
+    The ratio is NaN if a structure is absent. This is the case if there are no lungs, or if the heart has less than
+    SMALLEST_HEART of the area of the lung fields. It is also the case if the heart reaches beyond the lung fields on
+    one side, because a lung was then missed.
 
     The clinical ratio divides the widest transverse diameter of the heart by the widest inner diameter of the rib cage.
     A mask does not show the ribs, so the lung fields stand for the rib cage. Their leftmost and rightmost pixels may be

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from segcert.certification.median_smoothing import median_interval
 from segcert.measurements import (
     MeasurementError,
     applicable,
@@ -61,18 +62,71 @@ def test_the_diameter_equals_the_maximum_over_pairs_of_corners(seed):
 
 def test_the_diameter_is_that_of_the_largest_component():
     labels = np.zeros((10, 10), np.uint8)
-    assert diameter(labels, 1) == 0
     labels[0, 0] = 1
     assert diameter(labels, 1) == pytest.approx(math.sqrt(2))
     labels[5:8, 5:9] = 1
     assert diameter(labels, 1) == pytest.approx(5)
 
 
-def test_ratio_without_heart_or_lungs():
-    empty = np.zeros((4, 4), np.uint8)
-    assert math.isnan(cardiothoracic_ratio(empty, 1, 2))
-    empty[1, 1] = 1
-    assert cardiothoracic_ratio(empty, 1, 2) == 0
+@pytest.mark.parametrize("pixel_size", [None, (0.5, 2.0)])
+@pytest.mark.parametrize("present", [(), (1,), (2,)])
+def test_an_absent_structure_is_never_measured(present, pixel_size):
+    labels = np.where(np.isin(chest(), present), chest(), 0)
+    of_class = {"lungs": 1, "heart": 2}
+    for each in measurements_of(["area", "diameter", "cardiothoracic_ratio"], CHEST, pixel_size):
+        defined = of_class.get(each.name.rpartition("_")[2]) in present
+        assert math.isnan(each.function(labels)) != defined, each.name
+
+
+@pytest.mark.parametrize("stray", [(0, 0), (19, 29), (4, 12), (16, 15)])
+@pytest.mark.parametrize("class_id", [1, 2])
+def test_stray_pixels_do_not_change_the_ratio(class_id, stray):
+    labels = chest()
+    labels[stray] = class_id
+    assert cardiothoracic_ratio(labels, 1, 2) == 6 / 24
+    labels[labels == 3 - class_id] = 0  # the other structure is absent, and a stray pixel is no structure
+    assert math.isnan(cardiothoracic_ratio(labels, 1, 2))
+
+
+def test_a_stray_pixel_is_no_heart_and_no_second_lung():
+    no_heart = np.where(chest() == 2, 0, chest())
+    no_heart[10, 14] = 2
+    assert math.isnan(cardiothoracic_ratio(no_heart, 1, 2))
+    one_lung = chest()
+    one_lung[:, 18:][one_lung[:, 18:] == 1] = 0
+    one_lung[10, 29] = 1
+    assert math.isnan(cardiothoracic_ratio(one_lung, 1, 2))
+
+
+@pytest.mark.parametrize("missed", [slice(0, 15), slice(15, 30)])
+def test_the_ratio_needs_the_lungs_on_both_sides_of_the_heart(missed):
+    labels = chest()
+    labels[:, missed][labels[:, missed] == 1] = 0
+    assert math.isnan(cardiothoracic_ratio(labels, 1, 2))
+    assert math.isnan(cardiothoracic_ratio(labels[:, ::-1], 1, 2))
+
+
+def test_lungs_may_touch_each_other():
+    labels = chest()
+    labels[6, 10:18] = 1  # a bridge: one piece
+    labels[0, 0] = labels[19, 29] = 1
+    assert cardiothoracic_ratio(labels, 1, 2) == 6 / 24
+
+
+def test_the_heart_counts_within_the_rows_of_the_lungs():
+    labels = chest()
+    labels[15:20, 8:25] = 2  # below the lungs, joined to the heart by its last row and larger than it
+    labels[14, 12:16] = 2
+    assert cardiothoracic_ratio(labels, 1, 2) == 6 / 24
+
+
+def test_a_missed_heart_is_not_certified_as_normal():
+    """A missed heart once had the ratio 0, so its interval lay below every threshold."""
+    (ratio,) = measurements_of(["cardiothoracic_ratio"], CHEST)
+    missed = [ratio.function(np.where(chest() == 2, 0, chest()))] * 100
+    interval = median_interval(missed, sigma=0.25)
+    assert (interval.low, interval.high) == (-math.inf, math.inf)
+    assert interval.decide(0.5) is None
 
 
 def test_a_user_supplied_function_is_imported():

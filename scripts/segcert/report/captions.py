@@ -115,7 +115,9 @@ TABLES = {
     "within the radius. It does not bound the value of a single prediction. All measurements of an image share an "
     "error probability alpha, which is in addition to the alpha of its pixels. Clean: value for the prediction "
     "without noise. Width: width of the interval relative to the median. Decided: numbers of images whose interval is "
-    "above the threshold, is below it, or contains it. An interval is unbounded if at least one end is infinite.",
+    "above the threshold, is below it, or contains it. Then follow the numbers of decisions (above or below) that are "
+    "right and wrong by the ground truth. An interval is unbounded if at least one end is infinite, for example "
+    "because a structure is absent from too many noisy copies.",
     "attacks": "Attacks on certified images at multiples of the certified radius. The attack is projected gradient "
     "descent on the smoothed model. It aims at the certified pixel with the fewest votes. Clean share: share of new "
     "noisy copies on which this pixel keeps its class. Share: the same under the attack. Least share: the smallest "

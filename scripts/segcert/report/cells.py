@@ -40,6 +40,8 @@ class Form:
         used if the interval is unbounded on some images.
     decided
         Pattern for the decisions on a threshold, with the columns of the row as fields.
+    undefined
+        Pattern for a number of images, `number`, with the number `count` of those without a certified Dice.
     fill
         Function that inserts values into a pattern.
     number, word
@@ -51,7 +53,8 @@ class Form:
     interval: str
     open_ends: str
     ends: str = "{low} to {high}"
-    decided: str = "{above}/{below}/{open} at {threshold:g}"
+    decided: str = "{above}/{below}/{open} at {threshold:g}, {right}/{wrong}"
+    undefined: str = "{number} ({count} undefined)"
     fill: Callable[..., Any] = str.format
     number: Callable[[Row, str, Column], Any] = plain_number
     word: Callable[[Any, Column], str] = plain_word
@@ -75,6 +78,8 @@ class Form:
             last = self.number(row, column.end, column)
             pattern = self.open_ends if row.get("unbounded") else self.ends
             return self.fill(pattern, **{**row, "low": first, "high": last})
+        if column.undefined and row[column.undefined]:
+            return self.fill(self.undefined, number=first, count=self.number(row, column.undefined, column))
         if self.place not in column.interval:
             return first
         low, high = self.bounds(row, column)

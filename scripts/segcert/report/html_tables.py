@@ -30,7 +30,8 @@ FORM = Form(
     regimes=TRAINED,
     interval="{mean} <small>[{low}, {high}]</small>",
     open_ends="{low} to {high}; <small>unbounded on {unbounded} of {image}</small>",
-    decided="{above} above {threshold:g}, {below} below, {open} open",
+    decided="{above} above {threshold:g}, {below} below, {open} open; {right} right, {wrong} wrong",
+    undefined="{number} <small>({count} undefined)</small>",
     fill=_fill,
     number=_number,
 )

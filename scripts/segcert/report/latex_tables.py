@@ -223,6 +223,12 @@ def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.Da
         yield Tex.fill("Means are over {images} test images.", images=listed(counts).replace(", ", " to "))
     if any(column.style == "percent" for column in columns):
         yield Tex(r"Shares are in \%.")
+    if "undefined" in rows and rows["undefined"].any():
+        yield Tex.fill(
+            "On up to {count} images, a structure is absent from the ground truth and no pixel is certified as it. Its"
+            " certified Dice is then undefined, and means skip it.",
+            count=rows["undefined"].max(),
+        )
     if "unbounded" in rows and rows["unbounded"].any():
         yield Tex("A superscript is the number of images whose interval is unbounded.")
     if name == "denoisers":

@@ -21,7 +21,7 @@ from segcert.results.claims import CLAIMS, with_untested
 from segcert.results.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.results.radius_rows import map_method
 from segcert.results.table_columns import METRICS, ON_THE_PAGE
-from segcert.results.tables import MODEL, read_table, records
+from segcert.results.tables import DECISIONS, MODEL, OUTCOMES, read_table, records
 
 INLINE = 8_000_000  # largest total size of viewer parts inside the page, in bytes
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
@@ -110,6 +110,7 @@ def render_page(
         weaker=weaker,
         map_method=map_method(settings["method"]),
         extended=bool(main["extended"].any()),
+        undefined=bool(main["undefined"].any()),
         beyond_training=bool(
             (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
         ),
@@ -123,6 +124,7 @@ def render_page(
         explained=[column for column in METRICS if column.meaning and not (weaker and column.strict)],
         claims=_claims(frames["claims"]),
         downloads={path.name: data_uri(path.read_bytes(), TYPES[path.suffix]) for path in map(Path, downloads)},
+        decisions=frames["measurements"][[*DECISIONS, *OUTCOMES]].sum().to_dict(),
         alphas_each=sorted(frames["measurements"]["alpha"].unique()),
         refuted=int(attacks["refuted"].sum()),
         powers=_powers(attacks),

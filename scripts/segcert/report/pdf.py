@@ -157,6 +157,12 @@ def _notices(
     if METHODS[method].weaker:
         text = f"Under {method}, individual certified pixels may be wrong. All numbers here include such pixels."
         yield "A weaker guarantee than under segcertify.", text
+    if main["undefined"].any():
+        text = (
+            f"On up to {main['undefined'].max()} images, a structure is absent from the ground truth and no pixel is"
+            " certified as it. Means skip it, so rows can be about different images."
+        )
+        yield "Certified Dice is undefined on some images.", text
     if main["extended"].any():
         text = "Some images had been certified with fewer draws. α covers only one decision, with n fixed in advance."
         yield "Draws were added after certification.", text

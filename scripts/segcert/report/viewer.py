@@ -38,7 +38,7 @@ CLASS_NUMBERS += ["area", "area_low", "area_high"]
 STRICT = {column.name for column in TABLES["classes"] if column.strict}  # hidden under a weaker guarantee
 STRICT |= {column.end for column in TABLES["classes"] if column.strict}
 IMAGE_NUMBERS = ["abstain", "radius", "radius_gray_levels"]
-INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "threshold", "decision"]
+INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "threshold", "decision", "against_truth"]
 
 
 def chosen_images(rows: pd.DataFrame, count: int) -> list[str]:

@@ -63,7 +63,8 @@ def interval_rows(
     `measurements` contains specifications; segcert.measurements explains the units. The Dice of each foreground class
     is an additional measurement without a value on the ground truth. All measurements of the image share alpha; the
     column `alpha` contains the row's share. The decision is `above` or `below` if the interval is on that side of the
-    threshold, `open` if the interval contains the threshold, and empty without a threshold.
+    threshold, `open` if the interval contains the threshold, and empty without a threshold. The function
+    `against_truth` makes the column of the same name.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)
     drawn = dict(votes.measurements)
@@ -79,10 +80,26 @@ def interval_rows(
         unit, in_truth, on_clean = values[name]
         bounds = dataclasses.asdict(interval)
         measured = {"measurement": bounds.pop("name"), "unit": unit, "truth": in_truth, "clean": on_clean}
-        decision = (interval.decide(thresholds[name]) or "open") if name in thresholds else ""
-        decided = {"threshold": thresholds.get(name, math.nan), "decision": decision}
+        threshold = thresholds.get(name, math.nan)
+        decision = (interval.decide(threshold) or "open") if name in thresholds else ""
+        decided = {
+            "threshold": threshold,
+            "decision": decision,
+            "against_truth": against_truth(decision, in_truth, threshold),
+        }
         rows.append({**shared, **measured, **bounds, **decided})
     return rows
+
+
+def against_truth(decision: str, truth: float, threshold: float) -> str:
+    """Return "right" or "wrong" for a decision `above` or `below`, by the value of the measurement in the ground truth.
+
+    Return "" if nothing is decided, or if the measurement has no true value (`truth` is NaN). A true value equal to the
+    threshold is not above it, so "below" is then right.
+    """
+    if decision not in ("above", "below") or math.isnan(truth):
+        return ""
+    return "right" if (truth > threshold) == (decision == "above") else "wrong"
 
 
 def metric_rows(

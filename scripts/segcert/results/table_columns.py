@@ -25,7 +25,7 @@ class Column:
         Format of the values. Number styles (segcert.report.format): `number`, `signed`, `digits`, `percent`, `whole`,
         and `level` for numbers that a user chose. Text styles: `text`, and `regime` for a training regime. Styles that
         combine several columns of the file: `measured` (a name with its unit), `levels` (the two sigmas of a claim),
-        and `decided` (the numbers of images whose interval is above or below a threshold, or contains it).
+        and `decided` (the numbers of images with each decision, and of right and wrong decisions).
     decimals
         Number of decimal places, if it differs from the default of the style.
     shown
@@ -36,6 +36,9 @@ class Column:
         Heading and alignment in LaTeX, if they differ from the title and from the alignment of the style.
     end
         Column of an interval's upper end; `name` is then the column of its lower end. Empty for other columns.
+    undefined
+        Column that counts the images on which the certified Dice is undefined; shown after a number of images unless it
+        is 0. Empty for other columns.
     strict
         True if the column is meaningless when individual certified pixels may be wrong (a weaker guarantee).
     meaning
@@ -51,6 +54,7 @@ class Column:
     latex: str = ""
     align: str = ""
     end: str = ""
+    undefined: str = ""
     strict: bool = False
     meaning: str = ""
 
@@ -96,6 +100,7 @@ MODEL = Column("model", "model", "text", shown=(PAGE,))
 SIGMA = Column("sigma", "sigma", "level", latex=r"$\sigma$")
 PAIRING = (DATASET, MODEL, Column("regime", "trained", "regime"), Column("denoiser", "denoiser", "text"), SIGMA)
 IMAGES = Column("images", "images", "whole")
+ALL_IMAGES = replace(IMAGES, shown=(PAGE,), undefined="undefined")
 CERTIFIED_DICE = Column("certified_dice", "certified Dice", interval=EVERYWHERE)
 WORST_CASE_DICE = Column("worst_case_dice", "worst-case Dice", interval=(PAGE,), strict=True)
 DIFFERENCE = Column("difference", "difference", "signed", shown=EVERYWHERE, interval=EVERYWHERE)
@@ -103,7 +108,7 @@ DIFFERENCE = Column("difference", "difference", "signed", shown=EVERYWHERE, inte
 TABLES: dict[str, tuple[Column, ...]] = {
     "main": (
         *PAIRING,
-        replace(IMAGES, shown=(PAGE,)),
+        ALL_IMAGES,
         *METRICS,
         Column("radius", "radius (l2, [0, 1])", shown=(PAGE,)),
         Column("radius_gray_levels", "radius (gray levels RMS)", decimals=2, shown=(PAGE,)),
@@ -127,6 +132,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         DATASET,
         Column("class_name", "class", "text"),
         *PAIRING[1:],
+        ALL_IMAGES,
         Column("dice", "Dice"),
         CERTIFIED_DICE,
         WORST_CASE_DICE,

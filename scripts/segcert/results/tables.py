@@ -18,6 +18,7 @@ MODEL = [*PAIRING, "sigma"]
 DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
 SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
+OUTCOMES = ("right", "wrong")  # of decisions, against the ground truth
 NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
 METRICS = [column.name for column in table_columns.METRICS]
 BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # in order of preference
@@ -97,10 +98,10 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     """Return a table with a row per data set, model, regime, denoiser and sigma.
 
     Metrics are averaged over the classes of an image, and then over images. The columns <metric>_low and <metric>_high
-    contain the 95% bootstrap interval of the metric over images.
+    contain the 95% bootstrap interval of the metric over images. `undefined` counts the images on which the
+    certified Dice of at least one class is undefined.
     """
-    keys, numbers = [*MODEL, *SETTINGS, "image"], [*_available_metrics(rows), "extended"]
-    per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[numbers].mean()
+    per_image = _per_image(rows, [*MODEL, *SETTINGS], [*_available_metrics(rows), "extended"])
     return _summarise(per_image, MODEL, resamples)
 
 
@@ -146,9 +147,11 @@ def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     """Return the rows of `main_table` separately for each foreground class, with the area and the certified area.
 
     Areas are means over images, in pixels. `area` is the area in the ground truth, `area_low` counts the certified
-    pixels, and `area_high` counts the certified and the abstaining pixels.
+    pixels, and `area_high` counts the certified and the abstaining pixels. `undefined` counts the images on which the
+    certified Dice of the class is undefined.
     """
-    table = _summarise(rows, [*MODEL, "class_id", "class_name"], resamples)
+    counted = rows.assign(undefined=rows["certified_dice"].isna())
+    table = _summarise(counted, [*MODEL, "class_id", "class_name"], resamples)
     areas = rows.groupby([*MODEL, "class_id", "class_name"], sort=False, as_index=False)[
         ["area", "area_low", "area_high"]
     ].mean()
@@ -160,8 +163,9 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     `unbounded` counts the images whose interval has an infinite end, because the measurement is undefined on too many
     draws. Means are over the finite ends. `width` is the mean of (high - low) / |median|. `above`, `below` and `open`
-    count the images whose certified interval is above the threshold, is below it, or contains it. Without a threshold,
-    all three are zero.
+    count the images whose certified interval is above the threshold, is below it, or contains it. `right` and
+    `wrong` count the images with a decision (`above` or `below`) that the ground truth confirms or contradicts.
+    Without a threshold, all five are zero.
     """
     keys = [*MODEL, "measurement", "unit"]
     finite = rows.replace([np.inf, -np.inf], np.nan)
@@ -169,9 +173,12 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
     finite["width"] = (finite["high"] - finite["low"]) / finite["median"].abs().replace(0, np.nan)
     for decision in DECISIONS:
         finite[decision] = finite["decision"] == decision
+    for outcome in OUTCOMES:
+        finite[outcome] = finite["against_truth"] == outcome
     grouped = finite.groupby(keys, sort=False, as_index=False)
     means = grouped[["radius", "alpha", "truth", "clean", "low", "median", "high", "width", "threshold"]].mean()
-    return means.merge(grouped[["unbounded", *DECISIONS]].sum(), on=keys).merge(grouped["image"].nunique(), on=keys)
+    counts = grouped[["unbounded", *DECISIONS, *OUTCOMES]].sum()
+    return means.merge(counts, on=keys).merge(grouped["image"].nunique(), on=keys)
 
 
 def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
@@ -183,8 +190,7 @@ def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     """
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
     metrics = ["certified_dice", "worst_case_dice", "abstain"]
-    per_image = rows.groupby([*keys, "image"], sort=False, as_index=False)[metrics].mean()
-    return _means(per_image, keys, metrics, resamples, bare=metrics[1:])
+    return _means(_per_image(rows, keys, metrics), keys, metrics, resamples, bare=metrics[1:])
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -214,6 +220,13 @@ def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.Da
     return _means(rows, keys, _available_metrics(rows), resamples).assign(extended=extended)
 
 
+def _per_image(rows: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """Return a row per image: means over classes, and `undefined`, which is True if a class has no certified Dice."""
+    counted = rows.assign(undefined=rows["certified_dice"].isna())
+    grouped = counted.groupby([*keys, "image"], sort=False, as_index=False, dropna=False)
+    return grouped.agg(dict.fromkeys(numbers, "mean") | {"undefined": "any"})
+
+
 def _available_metrics(rows: pd.DataFrame) -> list[str]:
     """Return the metrics that are columns of `rows`. Results of an older version of segcert may lack some."""
     return [metric for metric in METRICS if metric in rows]
@@ -222,10 +235,14 @@ def _available_metrics(rows: pd.DataFrame) -> list[str]:
 def _means(
     rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], resamples: int, bare: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Return a row per combination of `keys`: image count and means of `metrics`, with intervals except for `bare`."""
+    """Return a row per combination of `keys`: image count and means of `metrics`, with intervals except for `bare`.
+
+    A mean is over the images on which the metric is defined. `undefined` counts the rows in which it is true.
+    """
     summaries = []
     for values, group in rows.groupby([*keys], sort=False, dropna=False):
-        summary = dict(zip(keys, values, strict=True)) | {"images": group["image"].nunique()}
+        summary = dict(zip(keys, values, strict=True))
+        summary |= {"images": group["image"].nunique(), "undefined": int(group["undefined"].sum())}
         for metric in metrics:
             if metric in bare:
                 summary[metric] = group[metric].mean()

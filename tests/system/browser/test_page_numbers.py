@@ -35,6 +35,7 @@ def interval(values):
 def summarised(rows, keys, metrics):
     """Yield, by the keys, mean and interval of each metric over images; an image counts with its mean over classes."""
     per_image = rows.groupby([*keys, "image"], sort=False)[metrics].mean()
+    per_image["undefined"] = rows["certified_dice"].isna().groupby([rows[key] for key in [*keys, "image"]]).any()
     for key, group in per_image.groupby(keys, sort=False):
         yield (
             key,
@@ -43,7 +44,7 @@ def summarised(rows, keys, metrics):
                 for metric in metrics
                 for end, value in zip(("", "_low", "_high"), interval(group[metric]), strict=True)
             }
-            | {"images": len(group)},
+            | {"images": len(group), "undefined": group["undefined"].sum()},
         )
 
 

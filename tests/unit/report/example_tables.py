@@ -20,7 +20,7 @@ def main_table(datasets=("phantom",), models=("unet",), sigmas=SIGMAS, method="s
         row = {
             "dataset": dataset, "model": model, "regime": regime, "denoiser": denoiser, "sigma": sigma, "tau": 0.75,
             "alpha": 0.001, "n0": 10, "n": 100, "method": method, "k": 1, "radius": 0.6744897501960817 * sigma,
-            "radius_gray_levels": sigma, "images": 8, "extended": extended,
+            "radius_gray_levels": sigma, "images": 8, "undefined": 0, "extended": extended,
         }  # fmt: skip
         for metric in METRICS:
             low, mean, high = np.sort(random.random(3))
@@ -42,7 +42,7 @@ def measurement_table(main):
             "measurement": name, "unit": unit, "alpha": 0.0005, "truth": median, "clean": median, "low": low,
             "median": median, "high": high, "width": (high - low) / median,
             "threshold": np.nan if name == "area_lungs" else 0.5, "unbounded": 1 if name != "area_lungs" else 0,
-            "above": 3, "below": 4, "open": 1, "image": 8,
+            "above": 3, "below": 4, "open": 1, "right": 5, "wrong": 2, "image": 8,
         })  # fmt: skip
     return pd.DataFrame(rows)
 

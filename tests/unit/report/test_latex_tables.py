@@ -61,7 +61,7 @@ def test_other_tables_have_every_number(tmp_path):
         ]
         raised = "$^1$" if row.unbounded else ""
         assert line[4:7] == [shown[0], shown[1], f"{shown[2]} to {shown[3]}{raised}"]
-        assert line[8] == ("" if row.threshold != row.threshold else "3/4/1 at 0.5")
+        assert line[8] == ("" if row.threshold != row.threshold else "3/4/1 at 0.5, 5/2")
     pairings = main.assign(baseline="noise", difference=-main["dice"], difference_low=-1, difference_high=0.5)
     for line, row in zip(lines_of(written(tmp_path, "pairings", pairings, main)), pairings.itertuples(), strict=True):
         assert line[-1] == f"{row.difference:+.3f} [-1.000, +0.500]"

@@ -75,7 +75,7 @@ def written(index, tmp_path):
     parts = {name: tmp_path / f"{name}.js" for name in ("images", "0.5", "unet-clean")}
     about = {"model": "unet", "regime": "clean", "denoiser": "ddpm", "sigma": 0.5, "measurement": "area", "unit": ""}
     values = {"truth": 1.0, "clean": 2.0, "low": -math.inf, "median": 2.0, "high": 3.0, "threshold": math.nan}
-    intervals = pd.DataFrame([{"image": names[0], **about, **values, "decision": ""}])
+    intervals = pd.DataFrame([{"image": names[0], **about, **values, "decision": "", "against_truth": ""}])
     write_viewer(
         index, images=parts["images"], noise={"0.5": parts["0.5"]}, maps={"unet-clean": parts["unet-clean"]},
         intervals=intervals, most=60, **made,

@@ -1,23 +1,30 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.report import example_tables
 
+from segcert.report.html_tables import page_table
 from segcert.results.bootstrap import mean_interval
 from segcert.results.tables import (
     attack_table,
+    class_table,
     denoiser_table,
     main_table,
     measurement_table,
     pairing_table,
+    radius_table,
     read_table,
 )
 
 MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none", "sigma": 0.5}
 
 
-def interval(image, low, median, high, decision=""):
+def interval(image, low, median, high, decision="", outcome=""):
     values = {"radius": 0.3, "alpha": 0.001, "truth": 0.5, "clean": 0.5, "threshold": 0.5}
     about = {"measurement": "ratio", "unit": "", "image": image, "decision": decision}
+    about["against_truth"] = outcome
     return MODEL | about | values | {"low": low, "median": median, "high": high}
 
 
@@ -26,6 +33,16 @@ def test_unbounded_intervals_are_counted_and_not_hidden():
     (row,) = measurement_table(pd.DataFrame([*rows, interval("j", 0.4, 0.44, 0.48, "below")])).to_dict("records")
     assert (row["unbounded"], row["image"], row["open"], row["below"], row["above"]) == (7, 8, 7, 1, 0)
     assert (row["low"], row["high"]) == (0.4, 0.48)
+
+
+def test_certified_decisions_are_counted_as_right_and_wrong():
+    rows = [interval(f"i{k}", 0.6, 0.7, 0.8, "above", "wrong") for k in range(5)]
+    rows += [interval(f"j{k}", 0.2, 0.3, 0.4, "below", "right") for k in range(2)]
+    rows += [interval("k", 0.2, 0.3, 0.4, "below"), interval("l", 0.4, 0.5, 0.6, "open")]
+    (row,) = measurement_table(pd.DataFrame(rows)).to_dict("records")
+    assert {name: row[name] for name in ("above", "below", "open", "right", "wrong")} == {
+        "above": 5, "below": 3, "open": 1, "right": 2, "wrong": 5,
+    }  # fmt: skip
 
 
 def test_attacks_are_summed_over_images():
@@ -47,6 +64,39 @@ def certified(pairing, dice, sigma=0.5):
         for number, value in enumerate(dice)
         for class_id, change in ((1, 0.1), (2, -0.1))
     ]
+
+
+SETTINGS = dict.fromkeys(("tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"), 1)
+
+
+def absent_on_two_of_four_images():
+    """Class 2 is absent from images b and c: nothing is certified as it on b, and a wrong pixel on c."""
+    dice = {"a": (0.8, 0.6), "b": (0.8, np.nan), "c": (0.8, 0.0), "d": (0.6, 0.4)}
+    return pd.DataFrame([
+        MODEL | SETTINGS | {"image": image, "class_id": k, "class_name": "xy"[k - 1], "certified_dice": each,
+            "worst_case_dice": each, "abstain": 0.1, "area": 9, "area_low": 0, "area_high": 9, "extended": False}
+        for image, of_image in dice.items()
+        for k, each in enumerate(of_image, start=1)
+    ])  # fmt: skip
+
+
+def test_images_without_a_certified_dice_are_counted():
+    rows = absent_on_two_of_four_images()
+    (main,) = main_table(rows, 10).to_dict("records")
+    assert (main["images"], main["undefined"], main["certified_dice"]) == (4, 1, pytest.approx(0.6))
+    x, y = class_table(rows, 10).to_dict("records")
+    assert (x["images"], x["undefined"], x["certified_dice"]) == (4, 0, pytest.approx(0.75))
+    assert (y["images"], y["undefined"], y["certified_dice"]) == (4, 1, pytest.approx(1 / 3))
+    (radius,) = radius_table(rows, 10).to_dict("records")
+    assert (radius["images"], radius["undefined"]) == (4, 1)
+
+
+@pytest.mark.parametrize(("undefined", "shown"), [(0, "30"), (3, "30 (3 undefined)")])
+def test_a_table_on_the_page_shows_how_many_images_are_undefined(undefined, shown):
+    main = example_tables.main_table().assign(images=30, undefined=undefined)
+    table = page_table("main", main, weaker=False)
+    place = [column.name for column in table.columns].index("images")
+    assert {re.sub("<[^>]*>", "", cells[place]) for _, cells in table.rows} == {shown}
 
 
 def test_pairings_are_compared_with_the_noise_trained_baseline_image_by_image():
@@ -93,8 +143,7 @@ def test_names_stay_text(tmp_path):
 
 
 def test_results_of_an_older_version_may_lack_a_metric():
-    settings = dict.fromkeys(("tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"), 1)
-    rows = pd.DataFrame(certified(("clean", "none"), [0.5, 0.6])).assign(**settings, extended=False, dice=0.5)
+    rows = pd.DataFrame(certified(("clean", "none"), [0.5, 0.6])).assign(**SETTINGS, extended=False, dice=0.5)
     (row,) = main_table(rows, 10).to_dict("records")
     assert (row["images"], row["certified_dice"], row["dice"]) == (2, pytest.approx(0.55), 0.5)
     assert "worst_case_dice" not in row

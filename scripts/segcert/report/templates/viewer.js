@@ -185,7 +185,7 @@ const segcertViewer = (() => {
         each.unit ? `${each.measurement} (${each.unit})` : each.measurement,
         number(each.truth, rounded(each.truth)), number(each.clean, rounded(each.clean)), number(each.median, rounded(each.median)),
         [number(each.low, rounded(each.low)), " to ", number(each.high, rounded(each.high))],
-        each.threshold === null ? "" : `${each.decision} ${each.decision === "open" ? "at" : ""} ${rounded(each.threshold)}`,
+        each.threshold === null ? "" : `${each.decision} ${each.decision === "open" ? "at " : ""}${rounded(each.threshold)}${each.against_truth && `: ${each.against_truth}`}`,
       ])));
     }
 
