@@ -128,8 +128,8 @@ def measurements_of(
       not change it.
     - `pixel_size` is the height and width of a pixel in the patient in mm, two floats. It is None if they are unknown,
       for example if the file states only their size at the detector.
-    - The result is one number, which is converted to float. Return NaN if the measurement is undefined, for example
-      because the structure is absent.
+    - The result is one number, which is converted to float. Return NaN if a structure that the measurement needs is
+      absent. With 0 instead, a missed structure would get a certified decision "below the threshold".
 
     The function is called once per draw, which is n0 + n times per image. It must depend only on its arguments, because
     its values are stored. Its module must be importable, for example from a folder on PYTHONPATH. Tables show the
@@ -141,7 +141,7 @@ def measurements_of(
     Put this function, which returns the share of the image that is not background, into `my_measurements.py`:
 
     >>> def foreground_share(labels, pixel_size):
-    ...     return (labels > 0).mean()
+    ...     return (labels > 0).mean() or float("nan")  # NaN if all is background
 
     Then write `measurements: [area, "my_measurements:foreground_share"]` in the configuration.
     """

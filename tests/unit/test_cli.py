@@ -56,14 +56,14 @@ def segmenter(tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp("segmenter"), 1)
 
 
-def save_tiny(folder, channels):
+def save_tiny(folder, channels, head=(0.0, 0.0, 0.0)):
     torch.manual_seed(0)
     arguments = {"in_channels": channels, "num_classes": 3, "width": 4, "depth": 1}
     classes = ["background", "lungs", "heart"]
     config = {"architecture": "unet", "arguments": arguments, "classes": classes, "image_size": 16}
     model = build_segmenter("unet", arguments)
     with torch.no_grad():
-        model.head.bias.zero_()  # so that all classes occur
+        model.head.bias.copy_(torch.tensor(head))  # zeros: all classes occur
     save_segmenter(folder, model, config)
     return folder
 
@@ -180,6 +180,17 @@ def test_explain_states_the_guarantee(run, image, segmenter, tmp_path, noise):
     ):
         assert part in text
     assert ("on the image's own grid" in text) == (noise == "exact")
+
+
+def test_a_missed_heart_leaves_the_ratio_open(run, image, tmp_path):
+    blind = save_tiny(tmp_path / "blind", 1, (0.0, 0.0, -1000.0))
+    ratio = ("--measure", "cardiothoracic_ratio", "--decide", "cardiothoracic_ratio > 0.5")
+    certified(run, image, blind, tmp_path / "out", *ratio)
+    (measured,) = read_certificate(tmp_path / "out/chest.certificate.json")["measurements"]
+    assert (measured["low"], measured["high"], measured["decision"]) == (None, None, "open")
+    text = " ".join(run("explain", tmp_path / "out/chest.certificate.json").split())
+    assert "cardiothoracic_ratio: unbounded to unbounded; not certified on either side of 0.5" in text
+    assert "a structure is absent from too many noisy copies" in text
 
 
 def test_explain_says_when_draws_were_added(run, image, segmenter, tmp_path):

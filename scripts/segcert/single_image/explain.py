@@ -69,6 +69,8 @@ def explain(document: dict[str, Any]) -> str:
             f"{settings['alpha']:g} for all together, in addition to the error probability of the labels)",
         ]
         lines += [_measurement(each) for each in document["measurements"]]
+        if any(each[end] is None for each in document["measurements"] for end in ("low", "high")):
+            lines += ["  Unbounded: a structure is absent from too many noisy copies, so nothing can be decided."]
     if "radius.tif" in document["files"]:
         lines += [
             "",
