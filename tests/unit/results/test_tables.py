@@ -1,11 +1,7 @@
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.report import example_tables
 
-from segcert.report.html_tables import page_table
 from segcert.results.bootstrap import mean_interval
 from segcert.results.tables import (
     attack_table,
@@ -89,14 +85,6 @@ def test_images_without_a_certified_dice_are_counted():
     assert (y["images"], y["undefined"], y["certified_dice"]) == (4, 1, pytest.approx(1 / 3))
     (radius,) = radius_table(rows, 10).to_dict("records")
     assert (radius["images"], radius["undefined"]) == (4, 1)
-
-
-@pytest.mark.parametrize(("undefined", "shown"), [(0, "30"), (3, "30 (3 undefined)")])
-def test_a_table_on_the_page_shows_how_many_images_are_undefined(undefined, shown):
-    main = example_tables.main_table().assign(images=30, undefined=undefined)
-    table = page_table("main", main, weaker=False)
-    place = [column.name for column in table.columns].index("images")
-    assert {re.sub("<[^>]*>", "", cells[place]) for _, cells in table.rows} == {shown}
 
 
 def test_pairings_are_compared_with_the_noise_trained_baseline_image_by_image():
