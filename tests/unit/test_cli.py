@@ -191,6 +191,7 @@ def test_a_missed_heart_leaves_the_ratio_open(run, image, tmp_path):
     text = " ".join(run("explain", tmp_path / "out/chest.certificate.json").split())
     assert "cardiothoracic_ratio: unbounded to unbounded; not certified on either side of 0.5" in text
     assert "a structure is absent from too many noisy copies" in text
+    assert run("verify", tmp_path / "out/chest.certificate.json").startswith("passed")  # NaN equals NaN
 
 
 def test_explain_says_when_draws_were_added(run, image, segmenter, tmp_path):
