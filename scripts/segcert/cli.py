@@ -72,7 +72,9 @@ def certify(
     k: Annotated[
         int,
         typer.Option(
-            "--k", min=1, help="For kfwer: alpha bounds the probability that k or more pixels are certified wrongly."
+            "--k",
+            min=1,
+            help="For kfwer: the number k; alpha bounds the probability that k or more pixels are certified wrongly.",
         ),
     ] = 10,
     measure: Annotated[
@@ -86,7 +88,7 @@ def certify(
     ] = None,
     pixel_size: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Height and width in mm of a pixel of the file, if the file does not state them."),
+        typer.Option(help="Height and width of one pixel in the file, in mm, if the file does not state them."),
     ] = None,
     bits: Annotated[
         int | None,
@@ -95,11 +97,13 @@ def certify(
     window: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            help="Stored values that map to black and to white; default: those used in training, or else the file's."
+            help="Stored values that map to black and to white; default: those used in training, otherwise those in "
+            "the file."
         ),
     ] = None,
     frame: Annotated[
-        int | None, typer.Option(min=1, help="Number of the frame or page to read, from 1, if a file has several.")
+        int | None,
+        typer.Option(min=1, help="Number of the frame or page to read if a file has several; the first is 1."),
     ] = None,
     size: Annotated[
         int | None,
@@ -110,7 +114,7 @@ def certify(
     ] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Store the label map of each draw.")] = False,
     radius_map: Annotated[bool, typer.Option("--radius-map", help="Write a map of each pixel's radius.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the noise.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of noisy copies per network call.")] = 10,
     precision: Annotated[
         Precision, typer.Option(help="Precision of the networks; bfloat16 is for GPUs.")
@@ -120,7 +124,7 @@ def certify(
     store: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that stores blocks of draws, from which a command can resume; default: .draws in OUT."
+            help="Folder for blocks of draws, so that an interrupted command can resume; default: .draws in OUT."
         ),
     ] = None,
 ) -> None:
@@ -268,7 +272,9 @@ def plan(
     k: Annotated[
         int,
         typer.Option(
-            "--k", min=1, help="For kfwer: alpha bounds the probability that k or more pixels are certified wrongly."
+            "--k",
+            min=1,
+            help="For kfwer: the number k; alpha bounds the probability that k or more pixels are certified wrongly.",
         ),
     ] = 10,
     config: Annotated[

@@ -109,7 +109,8 @@ class Votes:
                 )
         if self.selection.shape != self.estimation.shape:
             raise VotesError(
-                f"selection: found shape {self.selection.shape}; expected {self.estimation.shape}, as for estimation"
+                f"selection: found shape {self.selection.shape}; expected {self.estimation.shape}, the shape of "
+                "`estimation`"
             )
         if not 0 < self.sigma < math.inf:
             raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, for pixel values in [0, 1]")
@@ -202,7 +203,7 @@ class Votes:
         votes = load_votes(path)
         if len(votes) != 1:
             raise VotesError(
-                f"{path}: found the votes of {len(votes)} images; expected one image. Use load_votes to read all"
+                f"{path}: found the votes of {len(votes)} images; expected one image. Use load_votes to read them all"
             )
         return next(iter(votes.values()))
 

@@ -103,7 +103,7 @@ def median_interval(
     enough = np.flatnonzero(p_value_table(n, tau) <= alpha / 2)
     if not len(enough):
         raise CertificationError(
-            f"values: found {n} draws, too few to bound the quantile {tau} with error probability {alpha / 2:g}; "
+            f"values: found {n} draws, too few to bound the {tau} quantile with error probability {alpha / 2:g}; "
             f"expected {smallest_draws(tau, alpha)} or more"
         )
     upper = int(enough[0])

@@ -62,11 +62,13 @@ def find_run(name: str) -> Lineage:
     elif Path(name).parent.name == "results":
         root, run = str(Path(name).parent.parent), Path(name).name
     elif "/" in name:
-        raise LineageError(f"{name} is not a run. Name a run as RUN, CHECKOUT:RUN or CHECKOUT/results/RUN")
+        raise LineageError(f"{name} is not a run. Specify a run as RUN, CHECKOUT:RUN or CHECKOUT/results/RUN")
     else:
         root, run = ".", name
     if not Path(root).is_dir():
-        raise LineageError(f"{name}: found no folder {root}. Name a run as RUN, CHECKOUT:RUN or CHECKOUT/results/RUN")
+        raise LineageError(
+            f"{name}: found no folder {root}. Specify a run as RUN, CHECKOUT:RUN or CHECKOUT/results/RUN"
+        )
     return Lineage.read(run, root)
 
 

@@ -23,7 +23,10 @@ EmaDecay = Annotated[
 ]
 EvaluateEvery = Annotated[
     Count,
-    Field(description="Number of steps between validations; a checkpoint follows each, and the best weights are kept"),
+    Field(
+        description="Number of steps between validations; a checkpoint is saved after each validation, and the best "
+        "weights are kept"
+    ),
 ]
 
 SIZES: dict[str, tuple[list[int], int]] = {
@@ -57,7 +60,7 @@ class Augmentation(Movement):
         0.0,
         ge=0,
         lt=1,
-        description="Largest deviation from 1 of the contrast factors that are drawn for each channel separately",
+        description="Largest deviation of the contrast factor from 1, if a separate factor is drawn for each channel",
     )
 
 
@@ -85,8 +88,8 @@ class Training(Section):
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32",
-        description="Training precision. bfloat16 and float16 mean mixed precision and are for GPUs. float16 requires "
-        "a GPU, and bfloat16 is far slower than float32 on a CPU without native support",
+        description="Training precision. bfloat16 and float16 mean mixed precision. float16 requires a GPU. bfloat16 "
+        "also runs on a CPU, but without native support it is far slower there than float32",
     )
 
 

@@ -84,8 +84,8 @@ class Config(Section):
         ["clean", "noise"],
         min_length=1,
         description="Training regimes of the segmenters. clean: on clean images; noise: on images with Gaussian noise "
-        "(the SegCertify baseline); denoised: fine-tuned on noisy images that the first real denoiser in "
-        "`denoisers` (not none) has denoised; such a segmenter is only used behind a denoiser",
+        "(the SegCertify baseline); denoised: fine-tuned on noisy images that were denoised by the first entry in "
+        "`denoisers` other than none; such a segmenter is only used behind a denoiser",
     )
     denoisers: list[Literal["none", "ddpm", "adm256"]] = Field(
         ["none", "ddpm"],
@@ -127,7 +127,7 @@ class Config(Section):
     method: Literal[tuple(METHODS)] = Field(  # type: ignore[valid-type]  # METHODS is the only list of names
         SEGCERTIFY.name,
         description="Multiple-testing correction. segcertify: Holm over all pixels, with separate draws for selection "
-        "(n0) and estimation (n); holm: the same guarantee from all n0 + n draws, with more certified area. Weaker "
+        "(n0) and estimation (n); holm: the same guarantee from all n0 + n draws, with a larger certified area. Weaker "
         "guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by (the expected share of wrong pixels is "
         "bounded)",
     )
@@ -176,7 +176,7 @@ class Config(Section):
         for own, built_in in (("own_data", (*NAMES, "adm256")), ("own_models", ARCHITECTURES)):
             if taken := set(built_in) & set(getattr(self, own)):
                 raise ValueError(
-                    f"`{own}`: found {min(taken)}, a name that segcert itself uses. Choose a different name"
+                    f"`{own}`: found {min(taken)!r}, a name that segcert itself uses. Choose a different name"
                 )
         datasets, models = (*NAMES, *self.own_data), (*ARCHITECTURES, *self.own_models)
         for key in ("datasets", "splits", "exclude"):
@@ -185,7 +185,7 @@ class Config(Section):
         _require_known("models", self.models, models, "own_models")
         if self.run == "captions":
             raise ValueError(
-                "`run`: found captions; expected a different name, because reports/captions belongs to segcert. "
+                "`run`: found `captions`; expected a different name, because segcert itself uses reports/captions. "
                 "Write, for example: `run: my-run`"
             )
         return self
@@ -203,11 +203,12 @@ class Config(Section):
     @model_validator(mode="after")
     def _denoised_has_a_denoiser(self) -> Self:
         if "denoised" in self.regimes and self.denoisers == ["none"]:
-            raise ValueError("`regimes`: found denoised, which needs a denoiser. Write `denoisers: [none, ddpm]`")
+            raise ValueError("`regimes`: found `denoised`, which needs a denoiser. Write `denoisers: [none, ddpm]`")
         if self.denoiser.sigma_min >= self.denoiser.sigma_max:
             raise ValueError(
-                f"`denoiser.sigma_min`: found {self.denoiser.sigma_min:g}; expected less than `denoiser.sigma_max`, "
-                f"{self.denoiser.sigma_max:g}. Write `denoiser: {{sigma_min: {self.denoiser.sigma_max / 5:g}}}`"
+                f"`denoiser.sigma_min`: found {self.denoiser.sigma_min:g}; expected a value below "
+                f"`denoiser.sigma_max`, which is {self.denoiser.sigma_max:g}. Write `denoiser: "
+                f"{{sigma_min: {self.denoiser.sigma_max / 5:g}}}`"
             )
         return self
 
@@ -232,8 +233,8 @@ class Config(Section):
             nearest = max(1, round(self.image_size / divisor)) * divisor
             if nearest != self.image_size:
                 raise ValueError(
-                    f"`image_size`: found {self.image_size}; expected a multiple of {divisor}, because it is {reason}. "
-                    f"Write `image_size: {nearest}`"
+                    f"`image_size`: found {self.image_size}; expected a multiple of {divisor}, because the image is "
+                    f"{reason}. Write `image_size: {nearest}`"
                 )
         return self
 

@@ -60,7 +60,7 @@ class OwnData(Section):
         ge=1,
         le=65535,
         description="Smallest mask value that belongs to the structure, for masks with soft edges, such as JPEG files; "
-        "null: masks contain exact values",
+        "null: masks contain only the values in `values`",
     )
     mask_orientation: Literal["displayed", "stored"] | None = Field(
         None,
@@ -77,7 +77,7 @@ class OwnData(Section):
         description="Regular expression whose group extracts the patient from an image's name, such as ^(\\d+)_; an "
         "alternative to `group_column`",
     )
-    channels: Literal[1, 3] = Field(1, description="1 for gray images, 3 for colour images")
+    channels: Literal[1, 3] = Field(1, description="Number of channels: 1 for gray images, 3 for colour images")
     bits: int = Field(8, ge=1, le=16, description="Bit depth of the prepared images, such as 12 for most DICOM X-rays")
     window: tuple[float, float] | None = Field(
         None,
@@ -86,7 +86,8 @@ class OwnData(Section):
     )
     pixel_size: tuple[float, float] | None = Field(
         None,
-        description="Height and width of a pixel in mm, in the patient; null: as the files state (DICOM files do)",
+        description="Height and width of one pixel in the patient, in mm; null: as stated in the files (DICOM files "
+        "state it)",
     )
     allow_empty: bool = Field(False, description="Accept masks that contain only background")
     any_orientation: bool = Field(
@@ -111,7 +112,7 @@ class OwnData(Section):
         if self.mask_threshold and len(set(self.values.values())) != 2:
             raise ValueError(
                 "`mask_threshold`: found more than one structure in `values`; expected a single structure. If the "
-                "masks contain exact values, write `mask_threshold: null`"
+                "masks contain only the values in `values`, write `mask_threshold: null`"
             )
         if self.bits > 8 and self.channels == 3:
             raise ValueError(f"`bits`: found {self.bits}; expected 8 for colour images. Write `bits: 8`")
@@ -119,7 +120,8 @@ class OwnData(Section):
             raise ValueError(f"`window`: found {list(self.window)}; expected [low, high] with low below high")
         if self.pixel_size and min(self.pixel_size) <= 0:
             raise ValueError(
-                f"`pixel_size`: found {list(self.pixel_size)}; expected a height and a width in mm, above 0"
+                f"`pixel_size`: found {list(self.pixel_size)}; expected the height and width of a pixel, in mm and "
+                "above 0"
             )
         try:
             groups = re.compile(self.group_pattern or "()").groups
@@ -141,7 +143,8 @@ class Sampling(Section):
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="Precision of the networks; bfloat16 is for GPUs, and far slower on a CPU without native support",
+        description="Precision of the networks; bfloat16 is for GPUs: on a CPU without native support, it is far "
+        "slower than float32",
     )
     compile: bool = Field(False, description="Run the networks with torch.compile (CUDA graphs on a GPU)")
     block_size: Count = Field(50, description="Number of draws per block; draws are stored and reused in blocks")

@@ -153,7 +153,7 @@ def _check(path: Path, members: Sequence[Member]) -> None:
         if name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.name):
             raise DataError(f"{path}: contains {member.name!r}, which would be unpacked outside the folder. {_REFUSED}")
         if not member.plain:
-            raise DataError(f"{path}: contains {member.name!r}, a link or device. {_REFUSED}")
+            raise DataError(f"{path}: contains {member.name!r}, which is a link or a device. {_REFUSED}")
         if member.bytes > MAX_MEMBER_BYTES:
             raise DataError(
                 f"{path}: {member.name} unpacks to {member.bytes >> 20} MiB; the limit for a file is "
@@ -198,7 +198,7 @@ class _Bounded:
         """Return at most `size` bytes. Raises DataError if `size` exceeds the size limit of a member."""
         if not 0 <= size <= MAX_MEMBER_BYTES:
             raise DataError(
-                f"reading the archive requires {size >> 20} MiB at once; the limit is {MAX_MEMBER_BYTES >> 20} MiB. "
+                f"reading the archive requires {size >> 20} MiB of memory; the limit is {MAX_MEMBER_BYTES >> 20} MiB. "
                 f"{_REFUSED}"
             )
         return self.stream.read(size)

@@ -39,8 +39,8 @@ class Row(BaseModel):
     mask_digest: Sha256 = Field(description="SHA-256 of the mask file")
     height: int = Field(gt=0, description="Original height of the image, in pixels")
     width: int = Field(gt=0, description="Original width of the image, in pixels")
-    pixel_height: Length = Field(None, description="Pixel height of the prepared image; empty if unknown")
-    pixel_width: Length = Field(None, description="Pixel width of the prepared image; empty if unknown")
+    pixel_height: Length = Field(None, description="Height of one pixel in the prepared image; empty if unknown")
+    pixel_width: Length = Field(None, description="Width of one pixel in the prepared image; empty if unknown")
     pixel_unit: Literal["", "mm", "mm at the detector", "original pixel widths"] = Field(
         "", description="Unit of `pixel_height` and `pixel_width`; empty if they are unknown"
     )
@@ -68,7 +68,7 @@ def read_index(path: Path) -> list[Row]:
         except ValidationError as error:
             problem = error.errors()[0]
             raise DataError(
-                f"{path}: line {number}, column {'.'.join(map(str, problem['loc']))}: found {problem['input']!r}; "
+                f"{path}: line {number}, column `{'.'.join(map(str, problem['loc']))}`: found {problem['input']!r}; "
                 f"{problem['msg']}. Delete {path} and run snakemake again"
             ) from error
     return rows
@@ -93,8 +93,9 @@ def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) ->
         first, side = seen.setdefault(name, (image, split))
         if side != split:
             raise DataError(
-                f"{what}: {group} {name} is in two splits: {first} in {side}, {image} in {split}. Put all of its "
-                "images into one split. If a published split file separates them, write `leaks: true` in it"
+                f"{what}: {group} {name!r} is in two splits: image {first} is in {side}, image {image} is in {split}. "
+                f"Put all images of a {group} into one split. To accept a published split file unchanged, add `leaks: "
+                "true` to it"
             )
 
 

@@ -201,7 +201,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
         check_size(file.height, file.width, MAX_PIXELS)
         frames = getattr(file, "n_frames", 1)
         if frames > 1 and file.format != "MPO":  # a JPEG photo, which previews of other sizes follow
-            raise DataError(f"the file is an animation of {frames} frames; expected one image")
+            raise DataError(f"the file is an animation with {frames} frames; expected one image")
         if file.mode not in PILLOW_MODES and not file.mode.startswith("I"):
             raise DataError(f"the file has colours of the kind {file.mode}; expected gray or RGB. Convert it to RGB")
         about = _described(file)
@@ -287,7 +287,8 @@ def _stored(pixels: npt.NDArray[Any], **about: Any) -> Stored:
         pixels = pixels[..., None]
     if pixels.min() < 0 or pixels.max() > 65535:
         raise DataError(
-            f"the image has {pixels.dtype} values from {pixels.min()} to {pixels.max()}; expected 0 to 65535"
+            f"the image has {pixels.dtype} values from {pixels.min()} to {pixels.max()}; expected values from 0 to "
+            "65535"
         )
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.uint16)
     return Stored(planes, 8 if pixels.dtype == np.uint8 else None, **about)

@@ -113,7 +113,9 @@ def read_dicom(
         planes = np.rint(fractions * ((1 << bits) - 1)).astype(np.uint16)[None]
         return Displayed(planes, bits, spacing, tuple(applied))
     if window is not None:
-        raise DataError(f"the image has colour ({photometric}), but a window needs a gray image; omit the window")
+        raise DataError(
+            f"the image has colour ({photometric}), but a window can be applied only to a gray image; omit the window"
+        )
     if photometric == "PALETTE COLOR":
         return _look_up_palette(dataset, stored, spacing)
     if stored.ndim != 3 or stored.shape[2] != 3:
@@ -361,15 +363,13 @@ def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.flo
     entries, _, bits = dataset.VOILUTSequence[0].LUTDescriptor
     if bits == 8 and (entries == 0 or entries > 256):
         # For such a table, pydicom 3.0 wrongly reduces the index modulo 256.
-        raise DataError(
-            f"VOILUTSequence: {entries or 65536} entries of 8 bits are not supported; pass `--window LOW HIGH`"
-        )
+        raise DataError(f"VOILUTSequence: {entries or 65536} 8-bit entries are not supported; pass `--window LOW HIGH`")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns about floats, but rescaled values are usually whole numbers
         shown = apply_voi(values, dataset)
     fractions = shown / np.float64((1 << bits) - 1)
     if fractions.max() > 1:
-        raise DataError(f"VOILUTSequence: found entries of more than {bits} bits; pass `--window LOW HIGH`")
+        raise DataError(f"VOILUTSequence: found entries with more than {bits} bits; pass `--window LOW HIGH`")
     return fractions, int(bits)
 
 
@@ -425,7 +425,7 @@ def _look_up_palette(dataset: "Dataset", stored: Values, spacing: Spacing | None
         raise DataError("the palette has transparency; expected only red, green and blue")
     bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
     if shown.max() >= 1 << bits:
-        raise DataError(f"RedPaletteColorLookupTableData: found entries of more than {bits} bits")
+        raise DataError(f"RedPaletteColorLookupTableData: found entries with more than {bits} bits")
     return Displayed(_planes(shown), bits, spacing, ("palette",))
 
 

@@ -169,7 +169,9 @@ class _Transfer:
             if not place or int(place[1] or place[2]) != offset or _validator(response) not in ("", version):
                 self.sidecar.unlink()
                 raise _FetchError(
-                    f"HTTP {response.status_code} with the range {found!r} does not resume after {offset} bytes", True
+                    f"the server answered HTTP {response.status_code} with the range {found!r}, which does not begin "
+                    f"at byte {offset}",
+                    True,
                 )
             if response.status_code == 206:
                 self._receive(response, offset, int(place[2]))

@@ -103,7 +103,7 @@ def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, 
     name = _in_mirror(archive, sums)
     if mirror and not name:
         raise DataError(
-            f"{public(mirror)}/SHA256SUMS: contains no checksum of {archive.name}; add the output of "
+            f"{public(mirror)}/SHA256SUMS: contains no checksum for {archive.name}; add the output of "
             f"`sha256sum {archive.name}`"
         )
     source = f"{str(mirror).rstrip('/')}/{name}" if name else str(archive.url)
@@ -114,7 +114,7 @@ def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, 
     elif not unverified.exists():
         path = Path(source).expanduser()
         if not path.is_file():
-            raise DataError(f"{public(source)}: no such file in the mirror; put it there, or unset `mirror`")
+            raise DataError(f"{public(source)}: not found in the mirror; add the file to the mirror, or unset `mirror`")
         with atomic_file(unverified) as temporary:
             shutil.copyfile(path, temporary)
     digest = file_digest(unverified)

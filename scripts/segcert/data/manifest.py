@@ -99,7 +99,7 @@ def open_raw(folder: str | Path) -> Iterator[list[File]]:
             if (found := file_digest(path)) != entry.sha256:
                 raise DataError(
                     f"{path}: found SHA-256 {found}; expected {entry.sha256}, as in the manifest. The archive changed "
-                    f"after it was fetched. Delete it and {folder / MANIFEST} and run snakemake again"
+                    f"after it was fetched. Delete the archive and {folder / MANIFEST}, and run snakemake again"
                 )
             files += stack.enter_context(open_archive(path))
         for name, sha256 in manifest.files.items():

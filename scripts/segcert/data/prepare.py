@@ -136,7 +136,7 @@ def _assign_splits(
             )
         if not GROUP.fullmatch(pair.group):
             raise DataError(
-                f"{about.name}: found the {about.group} {pair.group!r} of {pair.name}; expected no line break or "
+                f"{about.name}: found the {about.group} {pair.group!r} for {pair.name}; expected no line break or "
                 "other control character"
             )
     splits = {pair.name: rule.split_of(ImageKey(about.name, pair.name, pair.group, pair.part)) for pair in found.pairs}
@@ -210,7 +210,7 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
     """Write an image and its mask. Return its index row, the digest of its original pixels, and the steps applied."""
     image, mask = pair.load()
     if not mask.any() and not about.allow_empty:
-        raise DataError(f"{pair.name} has an empty mask: it contains no pixel of {', '.join(about.classes[1:])}")
+        raise DataError(f"{pair.name} has an empty mask, with no pixel of any class ({', '.join(about.classes[1:])})")
     height, width = image.size
     digest = array_digest(image.pixels)
     if form.keep_aspect:

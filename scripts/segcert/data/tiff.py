@@ -111,7 +111,9 @@ def _check_bits(page: tifffile.TiffPage) -> int:
         raise DataError(f"the picture has values of type {page.dtype}; expected integers of 1 to {MAX_BITS} bits")
     bits = page.bitspersample
     if not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
-        raise DataError(f"the picture has {bits} bits per sample; expected one number from 1 to {MAX_BITS}")
+        raise DataError(
+            f"the picture has {bits} bits per sample; expected the same number for all channels, from 1 to {MAX_BITS}"
+        )
     if page.imagedepth != 1:
         raise DataError(f"the page contains {page.imagedepth} slices; expected one picture")
     return bits

@@ -217,7 +217,7 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
             )
         if group_column in columns and not row.group:
             raise DataError(
-                f"{table}: line {number}: the column {group_column} is empty; expected the group of {image}"
+                f"{table}: line {number}: the column `{group_column}` is empty; expected the group of {image}"
             )
         if row.split not in ("", *SPLITS):
             raise DataError(f"{table}: line {number}: found the split {row.split!r}; expected {', '.join(SPLITS)}")
@@ -235,7 +235,7 @@ def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, s
             return list(reader.fieldnames or ()), lines
     except FileNotFoundError as error:
         raise DataError(
-            f"{path}: there is no such file; expected a CSV table with the columns image and mask. Give its path "
+            f"{path}: there is no such file; expected a CSV table with the columns `image` and `mask`. Give its path "
             "relative to the folder in which you run snakemake, for example `table: path/to/table.csv`"
         ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -104,8 +104,8 @@ def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = A
         raise
     except Exception as error:  # torch's unpickler raises many kinds of errors for foreign bytes
         raise ModelError(
-            f"{checkpoint}: cannot be read as a file of tensors (it is damaged, not a torch checkpoint, or contains "
-            "code); download it again"
+            f"{checkpoint}: cannot be read as a file of tensors (it is damaged, is not a torch checkpoint, or "
+            "contains code); download it again"
         ) from error
     unet = _unet_without_weights(layout)
     try:

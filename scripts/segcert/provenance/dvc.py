@@ -123,8 +123,8 @@ def push_to_remote(folders: Sequence[str], root: str | Path = ".") -> None:
         names = [found[1] for text in pointers if (found := re.search(r"md5: (\w+\.dir)", text))]
         raise SystemExit(
             f"segcert: the push is incomplete; these files are missing from the remote:{_lines(absent)}\nDVC skips a "
-            "folder if the remote already has its list of files. Delete these lists from the remote, then push again: "
-            + ", ".join(f"files/md5/{name[:2]}/{name[2:]}" for name in names)
+            "folder if the remote already has its list of files. Push again after deleting these lists from the "
+            "remote: " + ", ".join(f"files/md5/{name[:2]}/{name[2:]}" for name in names)
         )
 
 
@@ -156,8 +156,9 @@ def refuse_links(folders: Iterable[str], root: str | Path = ".") -> None:
             if place != Path(root) and place.is_symlink():
                 raise LinkError(
                     f"{place}: is a link to {place.readlink()}; expected a folder, because DVC writes no pointers for "
-                    "folders behind links. Move the whole checkout to the other disk, or replace the link with an "
-                    f"empty folder and mount the other folder on it: mount --bind {place.resolve()} {place}"
+                    "folders behind links. Move the whole checkout to the disk that the link points to, or "
+                    "replace the link with an empty folder and mount the linked folder on it: mount --bind "
+                    f"{place.resolve()} {place}"
                 )
 
 

@@ -203,9 +203,9 @@ def _read_contents(root: Path) -> dict[str, list[str]]:
         contents = fit(parse_json((root / CONTENTS).read_bytes()), PackedMetadata).root
         for name, (_, _, packed) in contents.items():
             if leads_out(name) or leads_out(packed) or Path(packed).parts[:1] != ("snakemake",):
-                raise ValueError(f"found the path {packed!r} for {name!r}; expected a path inside the packed metadata")
+                raise ValueError(f"{name!r} points to {packed!r}, which is outside the packed metadata")
             if artifact_name(Path(packed).relative_to("snakemake")) != name:
-                raise ValueError(f"found the path {packed!r} for {name!r}; expected the path of its record")
+                raise ValueError(f"{name!r} points to {packed!r}, which is the record of a different file")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -49,8 +49,8 @@ def lead_here(copies: str | Path, here: str | Path = ".") -> None:
         link.symlink_to(os.path.relpath(here, link.parent.resolve()))
     if link.resolve() != here:
         raise BucketError(
-            f"{link}: found {link.resolve()}; expected a link to the run's folder, {here}. Delete it, and its "
-            "files are fetched from the bucket again"
+            f"{link}: found {link.resolve()}; expected a link to the run's folder, {here}. Delete it; its files are "
+            "then fetched from the bucket again"
         )
 
 
@@ -174,8 +174,8 @@ def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], dig
     if wrong := sorted(other()):
         Path(path).unlink()
         raise BucketError(
-            f"{path}: contains no {', '.join(wrong[:3])} that matches the run record. The tar file was deleted, and "
-            "the next attempt fetches it again"
+            f"{path}: contains no copy of {', '.join(wrong[:3])} that matches the run record. The tar file was "
+            "deleted, and the next attempt fetches it again"
         )
 
 

@@ -102,13 +102,14 @@ PRINTED = [name for name, figure in FIGURES.items() if figure.printed]
 
 INTERVALS = "Brackets contain 95% bootstrap intervals over images."
 TABLES = {
-    "main": "Dice, certified Dice and abstention of each model. Values are means over test images, and over classes "
-    f"within an image. {INTERVALS}",
+    "main": "Dice, certified Dice and abstention of each model. Values are means over test images, and over the "
+    f"classes in each image. {INTERVALS}",
     "classes": f"Results for each structure: means over test images. {INTERVALS} Areas are in pixels. The first area "
     "column contains the area in the ground truth.",
     "pairings": "Certified Dice of each pairing of training regime and denoiser, minus that of the baseline on the "
-    "same images. Values are means over images, and over classes within an image. Brackets contain 95% intervals from "
-    "a paired bootstrap over images. The baseline is the segmenter trained with noise, without a denoiser. If the run "
+    "same images. Values are means over images, and over the classes in each image. Brackets contain 95% intervals "
+    "from a paired bootstrap over images. The baseline is the segmenter trained with noise, without a denoiser. If "
+    "the run "
     "lacks this segmenter, the baseline column shows how the segmenter used instead was trained.",
     "measurements": "Certified intervals, by median smoothing, of values measured on the segmentation, such as areas: "
     "means over test images. Each interval bounds the median of the value over noisy copies, for any perturbation "

@@ -31,11 +31,12 @@ def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, 
     for image, votes in iterate_votes(path):
         if image not in dataset.rows:
             raise VotesError(
-                f"{path}: found votes of {image}; expected votes of an image in {dataset.index}. Draw the votes again"
+                f"{path}: found votes for {image!r}; expected votes for an image in {dataset.index}. Draw the votes "
+                "again"
             )
         if votes.origin.get("image") != array_digest(dataset.image(image)):
             raise VotesError(
-                f"{path}: found votes of a different version of {image}; expected votes of the image in "
+                f"{path}: found votes for a different version of {image!r}; expected votes for the version in "
                 f"{dataset.index}. Draw the votes again"
             )
         yield image, votes

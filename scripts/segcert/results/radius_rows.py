@@ -108,7 +108,7 @@ def load_radii(path: str | Path) -> SavedRadii:
     for image, levels in saved.levels.items():
         if levels.dtype != np.uint8 or levels.ndim != 2 or levels.max(initial=0) > len(saved.radii):
             raise ArraysError(
-                f"{path}: found levels of {image} with type {levels.dtype}, shape {levels.shape} and maximum "
+                f"{path}: found levels for {image!r} with type {levels.dtype}, shape {levels.shape} and maximum "
                 f"{levels.max(initial=0)}; expected type uint8, shape (H, W), maximum {len(saved.radii)} or less"
             )
     return saved

@@ -56,7 +56,7 @@ def read_results(
     numbers = [*numbers, *(name for name in optional if name in results.columns)]
     for name in (*names, *numbers):
         if name not in results.columns:
-            raise ResultsError(f"{path}: found no column {name}. Run `snakemake --force {path}`")
+            raise ResultsError(f"{path}: found no column `{name}`. Run `snakemake --force {path}`")
         column = results[name]
         fits = column.dtype.kind in "biuf" if name in numbers else all(type(each) is str for each in column)
         if not fits:

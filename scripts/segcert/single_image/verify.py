@@ -195,8 +195,8 @@ def _read_image(
     stated = document["image"]
     if image_path is None and stated.get("path_withheld"):
         raise DocumentError(
-            f"{path}: does not state where the image is, because its path contains identifiers from the header of the "
-            f"file ({stated['path']}). Pass --image FILE"
+            f"{path}: does not state where the image is, because its path contains identifiers from the file's header "
+            f"({stated['path']}). Pass --image FILE"
         )
     file = Path(image_path or stated["path"])
     _require_file(file, stated["sha256"])

@@ -74,7 +74,7 @@ class Noise:
             steps = image.astype(np.float64) * self.levels
             if np.abs(steps - np.rint(steps)).max() > ON_GRID:
                 raise SamplingError(
-                    f"image: found values that are not multiples of 1/{self.levels}; the noise `exact` needs an image "
+                    f"image: found values that are not multiples of 1/{self.levels}; `exact` noise needs an image "
                     f"with {self.bits}-bit values. Round the image, or set `bits` to its bit depth"
                 )
 

@@ -148,7 +148,9 @@ class SmoothedSegmenter:
         if precision not in PRECISIONS:
             raise SamplingError(f"precision: found {precision!r}; expected one of {', '.join(PRECISIONS)}")
         if store and not identity:
-            raise SamplingError("identity: missing; a store needs an identity of the model, such as its digest")
+            raise SamplingError(
+                "identity: missing; a store needs a value that identifies the model, such as its digest"
+            )
         if denoiser is not None and not callable(denoiser):
             raise SamplingError(
                 f"denoiser: found a {type(denoiser).__name__}; expected a function (x_noisy, sigma) -> x in [0, 1]. To "

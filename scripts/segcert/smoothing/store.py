@@ -45,7 +45,7 @@ class Block:
         lengths = {name: len(column) if column.ndim else None for name, column in self.columns.items()}
         if wrong := [name for name, length in lengths.items() if length is None or length != lengths["areas"]]:
             raise ValueError(
-                f"the column {wrong[0]} has {lengths[wrong[0]]} draws, but the column areas has {lengths['areas']}"
+                f"the column `{wrong[0]}` has {lengths[wrong[0]]} draws, but the column `areas` has {lengths['areas']}"
             )
 
     @property

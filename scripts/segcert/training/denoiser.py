@@ -57,7 +57,7 @@ def train_denoiser(
     if len(set(found.values())) > 1:
         raise DataError(
             f"`denoiser.shared`: found data sets with different numbers of channels ({found}); a shared denoiser "
-            "needs the same number in all of them. Remove the others from `denoiser.shared`"
+            "needs the same number in all of them. Remove the data sets with a different number from `denoiser.shared`"
         )
     names, images = _scaled(datasets, "train", pool)
     _, val_images = _scaled(datasets, "val", pool)

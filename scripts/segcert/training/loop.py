@@ -129,7 +129,7 @@ def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]
             advice = f"Write, for example: `{section}: {{batch_size: {batch_size // 2}}}`"
         raise TrainingError(
             f"{what}: out of memory with batches of {batch_size}. "
-            f"The checkpoint of the last validation, if there was one, is kept. {advice}"
+            f"The checkpoint from the last validation, if there was one, is kept. {advice}"
         ) from error
 
 
