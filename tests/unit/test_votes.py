@@ -67,7 +67,7 @@ def test_a_pickle_is_never_loaded(tmp_path):
         ([[[1.5]]], [[[1]]], 0.5, "integers"),
         ([[[-1]], [[2]]], [[[1]], [[0]]], 0.5, "non-negative integers"),
         ([[[1, 2]]], [[[1, 1]]], 0.5, "1 to 2 votes"),
-        ([[[1]]], [[[1]], [[0]]], 0.5, r"expected \(2, 1, 1\), as for estimation"),
+        ([[[1]]], [[[1]], [[0]]], 0.5, r"expected \(2, 1, 1\), the shape of `estimation`"),
         ([[[1]]], [[[1]]], 0.0, "sigma"),
     ],
 )

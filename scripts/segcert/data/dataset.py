@@ -94,8 +94,8 @@ def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) ->
         if side != split:
             raise DataError(
                 f"{what}: {group} {name!r} is in two splits: image {first} is in {side}, image {image} is in {split}. "
-                f"Put all images of a {group} into one split. To accept a published split file unchanged, add `leaks: "
-                "true` to it"
+                f"Put all of its images into one split. To accept a published split file unchanged, add "
+                "`leaks: true` to it"
             )
 
 

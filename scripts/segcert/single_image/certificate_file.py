@@ -158,7 +158,7 @@ def _remarks(image: Raster, certificate: Certificate, classes: Sequence[str], pa
     """Return remarks on certified results that may mean that the input or the network is wrong."""
     remarks = []
     if path_withheld:
-        remarks.append("the path contained identifiers from the header of the file; each was replaced by id-DIGEST")
+        remarks.append("the path contained identifiers from the file's header; each was replaced by id-DIGEST")
     if image.pixel_size:
         down, across = image.grid.stretch
         height, width = image.pixel_size[0] / down, image.pixel_size[1] / across

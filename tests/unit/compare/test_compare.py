@@ -292,7 +292,7 @@ def test_settings_and_images_are_compared_without_any_optional_column(root):
     assert (list(table["note"]), list(table["images"])) == (["reference", "no number"], [12, 12])
     assert "radius differs at the same sigma" in page
     root.write("c", {(): images(FIRST)}, lacks=["tau"])
-    with pytest.raises(CompareError, match=r"c/certificates\.parquet: found no column tau"):
+    with pytest.raises(CompareError, match=r"c/certificates\.parquet: found no column `tau`"):
         root.compare("a", "c")
 
 

@@ -323,7 +323,7 @@ def test_the_exit_status_depends_on_differences(a, b):
     ("name", "message"),
     [
         ("gone:r", "gone:r: found no folder gone"),
-        ("some/where", "is not a run. Name a run as RUN"),
+        ("some/where", "is not a run. Specify a run as RUN"),
         ("results/nowhere", "contains no run records. Runs in this checkout: r"),
     ],
 )

@@ -226,7 +226,7 @@ REFUSED = {
     "slope 0": "all values would be equal or infinite",
     "slope alone": "RescaleIntercept: missing",
     "intercept alone": "RescaleSlope: missing",
-    "VOI LUT of bytes": "4096 entries of 8 bits",
+    "VOI LUT of bytes": "4096 8-bit entries",
     "unknown shape": "expected IDENTITY or INVERSE",
     "white is zero, identity": "IDENTITY says that high values are bright",
     "12 bits, the high ones": "HighBit: found 15",

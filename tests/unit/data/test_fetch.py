@@ -126,7 +126,7 @@ def test_an_archive_that_differs_from_the_published_one_is_quarantined_and_fetch
 
 def test_an_archive_that_the_mirror_does_not_list_is_refused(tmp_path, mirror):
     (mirror / "SHA256SUMS").write_text("")
-    with pytest.raises(DataError, match=f"contains no checksum of {NAME}"):
+    with pytest.raises(DataError, match=f"contains no checksum for {NAME}"):
         fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
 
 

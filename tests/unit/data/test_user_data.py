@@ -81,7 +81,7 @@ def test_a_table_with_paths_groups_and_splits(folder):
     assert data.tests(data.about.splits["table"]) == 9
     assert dataset.group("03_013") == "3"
     (folder / "clinic.csv").write_text("\n".join(lines).replace("00_000_mask.png,0,train", "00_000_mask.png,0,test"))
-    with pytest.raises(DataError, match="group 0 is in two splits"):
+    with pytest.raises(DataError, match="group '0' is in two splits"):
         prepare(data.about, find(data), folder / "prepared", Form(16))
 
 
@@ -95,7 +95,7 @@ def test_a_mistyped_or_empty_group_column_is_refused(folder):
     assert own(folder, **settings).about.group == "image"
     assert own(folder, **settings, group_column="patient").about.group == "group"
     table.write_text(f"image,mask,patient\n{row},\n")
-    with pytest.raises(DataError, match="line 2: the column patient is empty; expected the group of 00_000"):
+    with pytest.raises(DataError, match="line 2: the column `patient` is empty; expected the group of 00_000"):
         own(folder, **settings, group_column="patient").files()
 
 
@@ -151,7 +151,7 @@ def test_an_invalid_table_is_refused(folder, line, message):
 
 def test_a_missing_table_is_named_with_the_line_to_write(folder):
     with pytest.raises(
-        DataError, match=r"clinic\.csv: there is no such file; .*columns image and mask.*`table: path/to"
+        DataError, match=r"clinic\.csv: there is no such file; .*columns `image` and `mask`.*`table: path/to"
     ):
         own(folder, images=None, masks=None, table=str(folder / "clinic.csv")).files()
 
@@ -342,7 +342,7 @@ def test_a_missing_folder_is_named(folder):
         ({"bits": 12, "channels": 3}, "expected 8 for colour images"),
         ({"window": [5, 5]}, "expected .low, high. with low below high"),
         ({"group_pattern": "["}, "expected a regular expression"),
-        ({"pixel_size": [0, 1]}, "expected a height and a width in mm, above 0"),
+        ({"pixel_size": [0, 1]}, "expected the height and width of a pixel, in mm and above 0"),
         ({"values": {0: "background", 70000: "lungs"}}, "own_data.clinic.values"),
         ({"kind": "archive"}, "own_data.clinic.kind`: found 'archive'"),
     ],
@@ -357,7 +357,7 @@ def test_names_are_checked_when_the_configuration_is_read():
         Config.read({"datasets": ["montgomry"]})
     with pytest.raises(ConfigError, match="`splits`: found 'cvc'"):
         Config.read({"splits": {"cvc": "frames"}})
-    with pytest.raises(ConfigError, match="`own_data`: found jsrt, a name that segcert itself uses"):
+    with pytest.raises(ConfigError, match="`own_data`: found 'jsrt', a name that segcert itself uses"):
         Config.read({"own_data": {"jsrt": {"images": "a", "masks": "b"}}})
 
 
