@@ -28,7 +28,9 @@ Alpha = Annotated[float, typer.Option(help="Error probability of each image's ce
 Selection = Annotated[
     int, typer.Option("--n0", min=1, help="Number of selection draws, which choose the class to test at each pixel.")
 ]
-MethodOption = Annotated[Method, typer.Option(help="Multiple-testing correction; kfwer and by have weaker guarantees.")]
+MethodOption = Annotated[
+    Method, typer.Option(help="Multiple-testing correction; the methods kfwer and by have weaker guarantees.")
+]
 DeviceOption = Annotated[DeviceName, typer.Option(help="Device that runs the networks; auto uses a GPU if available.")]
 
 
@@ -110,7 +112,7 @@ def certify(
         typer.Option(min=1, help="Height and width of the resized images, in pixels; default: those used in training."),
     ] = None,
     noise: Annotated[
-        NoiseKind, typer.Option(help="Kind of noise; with exact, the guarantee also holds in floating point.")
+        NoiseKind, typer.Option(help="Kind of noise; with exact noise, the guarantee also holds in floating point.")
     ] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Store the label map of each draw.")] = False,
     radius_map: Annotated[bool, typer.Option("--radius-map", help="Write a map of each pixel's radius.")] = False,
@@ -323,7 +325,7 @@ def audit(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
     replay: Annotated[int, typer.Option(min=0, help="Number of images for which to repeat the draws.")] = 0,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed for choosing the images of --replay; default: random.")
+        int | None, typer.Option(min=0, help="Seed for choosing the images for --replay; default: random.")
     ] = None,
 ) -> None:
     """Check every link between a report's numbers and the original archives. If one is broken, the exit status is 1."""

@@ -64,7 +64,7 @@ def test_an_environment_in_a_path_with_spaces_is_refused(in_folder, tmp_path):
     (packages / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     done = run_in(checkout.path, environment / "bin/python", *checkout.command("-n")[1:], check=False)
     assert done.returncode
-    said = f"'{environment}/bin/python': found ' ' in a path, which a job's shell would interpret"
+    said = f"'{environment}/bin/python': found ' ' in a path; a job's shell would interpret such characters"
     assert said in done.output
 
 

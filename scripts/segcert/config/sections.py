@@ -74,7 +74,8 @@ class OwnData(Section):
     )
     group_pattern: str | None = Field(
         None,
-        description="Regular expression whose group extracts the patient from an image's name, such as ^(\\d+)_; an "
+        description="Regular expression whose capture group extracts the patient from an image's name, such as "
+        "^(\\d+)_; an "
         "alternative to `group_column`",
     )
     channels: Literal[1, 3] = Field(1, description="Number of channels: 1 for gray images, 3 for colour images")

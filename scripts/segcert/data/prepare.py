@@ -154,7 +154,7 @@ def _assign_splits(
         if split not in {splits[pair.name] for pair in pairs}:
             raise DataError(
                 f"{about.name}: none of the {len(pairs)} images is in the split {split!r} ({rule.description}). Add "
-                "images, or choose another split with `splits`"
+                "images, or choose a different split rule with `splits`"
             )
     return pairs, splits, left_out
 
@@ -210,7 +210,7 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
     """Write an image and its mask. Return its index row, the digest of its original pixels, and the steps applied."""
     image, mask = pair.load()
     if not mask.any() and not about.allow_empty:
-        raise DataError(f"{pair.name} has an empty mask, with no pixel of any class ({', '.join(about.classes[1:])})")
+        raise DataError(f"{pair.name} has an empty mask, with no pixel of class {' or '.join(about.classes[1:])}")
     height, width = image.size
     digest = array_digest(image.pixels)
     if form.keep_aspect:

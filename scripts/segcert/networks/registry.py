@@ -84,7 +84,7 @@ def input_channels(config: Mapping[str, Any]) -> int:
     """Return the number of input channels that a segmenter's config.json states. Raises ModelError if it is missing."""
     channels = config.get("in_channels", config.get("arguments", {}).get("in_channels"))
     if not isinstance(channels, int):
-        raise ModelError(f"{CONFIG}: in_channels is missing; train the segmenter again")
+        raise ModelError(f"{CONFIG}: `in_channels` is missing; train the segmenter again")
     return channels
 
 

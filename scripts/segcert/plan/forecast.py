@@ -149,7 +149,8 @@ def _read_startup(folder: Path) -> dict[str, Any]:
     path = folder / STARTUP
     if not path.exists():
         raise ForecastError(
-            f"{path}: missing; it states how long jobs take to start and how large their files are. Run `segcert plan` "
+            f"{path}: missing; this file states how long jobs take to start and how large their files are. Run "
+            "`segcert plan` "
             "in a checkout of segcert, or measure this machine: python -m benchmarks.startup"
         )
     document: dict[str, Any] = json.loads(path.read_text())

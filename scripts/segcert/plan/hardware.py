@@ -83,7 +83,8 @@ def read_hardware(folder: Path) -> dict[str, list[Measurement]]:
             found[name] += [_of_training(device, training.name, case) for case in cases]
     if not found:
         raise ForecastError(
-            f"{folder}/throughput-NAME.json: missing; no hardware was measured. Run `segcert plan` in a checkout of "
+            f"{folder}/throughput-NAME.json: missing, so there are no measurements to plan with. Run `segcert plan` "
+            "in a checkout of "
             "segcert, or measure this machine: python benchmarks/throughput.py --output "
             "benchmarks/results/throughput-NAME.json"
         )
@@ -117,7 +118,7 @@ def choose_hardware(
             distances.append((min(abs(math.log(size / case.calls[-1].size)) for case in measured), each))
     if not distances:
         kind = "GPU" if gpu else "CPU"
-        raise ForecastError(f"{why}, but no {kind} was measured. Pass --hardware {' or '.join(known)}")
+        raise ForecastError(f"{why}, but there are no measurements for a {kind}. Pass --hardware {' or '.join(known)}")
     return min(distances)[1], why
 
 

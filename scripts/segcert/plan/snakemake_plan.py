@@ -77,8 +77,9 @@ def require_plain_paths(*places: Path) -> None:
     for place in places:
         if odd := sorted(UNQUOTED.intersection(str(place))):
             raise PlanError(
-                f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path, which a job's shell would interpret. "
-                "Move the checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, "
+                f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path; a job's shell would interpret such "
+                "characters. Move the checkout, and the environment with it, to a path of letters, digits and / . _ "
+                "- + , @ = ~ ^, "
                 "then run: make run"
             )
 

@@ -62,7 +62,7 @@ class Networks(Pairing):
         """
         networks = cls(Path(segmenter), Path(denoiser) if denoiser else None, denoising_steps)
         if lacking := {"classes", "image_size"} - networks.config.keys():
-            raise ModelError(f"{Path(segmenter, CONFIG)}: {min(lacking)} is missing; train the segmenter again")
+            raise ModelError(f"{Path(segmenter, CONFIG)}: `{min(lacking)}` is missing; train the segmenter again")
         _ = networks.denoise  # a denoiser that cannot be used is reported before images are read
         return networks
 

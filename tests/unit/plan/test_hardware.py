@@ -69,7 +69,7 @@ def test_hardware_is_the_requested_one_or_that_of_this_machine(monkeypatch):
     assert choose_hardware(known, None, 64, "cpu") == ("cpu", "`device` is cpu")
     with pytest.raises(ForecastError, match="expected one of cpu, h100"):
         choose_hardware(known, "abacus", 64, "auto")
-    with pytest.raises(ForecastError, match=r"no CPU was measured\. Pass --hardware h100"):
+    with pytest.raises(ForecastError, match=r"there are no measurements for a CPU\. Pass --hardware h100"):
         choose_hardware({"h100": known["h100"]}, None, 64, "cpu")
 
 
