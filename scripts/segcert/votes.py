@@ -113,7 +113,7 @@ class Votes:
                 "`estimation`"
             )
         if not 0 < self.sigma < math.inf:
-            raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, for pixel values in [0, 1]")
+            raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0 (pixel values are in [0, 1])")
         draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
         self._check_shape("areas", self.areas, (draws, classes))
         self._check_shape("overlaps", self.overlaps, (draws, classes))

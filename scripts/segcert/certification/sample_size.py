@@ -69,7 +69,7 @@ def plan(
     """
     check_settings(tau, alpha, method, k)
     if not 0 < sigma < math.inf:
-        raise CertificationError(f"sigma: found {sigma}; expected a noise level above 0, for pixel values in [0, 1]")
+        raise CertificationError(f"sigma: found {sigma}; expected a noise level above 0 (pixel values are in [0, 1])")
     pixels = math.prod(shape[-2:])
     least_n = smallest_n(pixels, tau, alpha, method, n0, k)
     require_feasible(least_n, pixels, tau, alpha, method, n0, k)

@@ -73,7 +73,7 @@ class Training(Section):
     )
     batch_size: BatchSize = 16
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
-        "adamw", description="Optimiser (sgd: with a Nesterov momentum of 0.9)"
+        "adamw", description="Optimiser (sgd uses a Nesterov momentum of 0.9)"
     )
     learning_rate: float = Field(2e-3, gt=0, le=10, description="Peak learning rate")
     weight_decay: WeightDecay = 0.0

@@ -69,14 +69,14 @@ class OwnData(Section):
     )
     group_column: str | None = Field(
         None,
-        description="Table column that identifies the patient, so that no patient is in two splits; null: the column "
+        description="Table column with the patient of each image, so that no patient is in two splits; null: the "
+        "column "
         "`group`, if the table has one",
     )
     group_pattern: str | None = Field(
         None,
         description="Regular expression whose capture group extracts the patient from an image's name, such as "
-        "^(\\d+)_; an "
-        "alternative to `group_column`",
+        "^(\\d+)_; an alternative to `group_column`",
     )
     channels: Literal[1, 3] = Field(1, description="Number of channels: 1 for gray images, 3 for colour images")
     bits: int = Field(8, ge=1, le=16, description="Bit depth of the prepared images, such as 12 for most DICOM X-rays")
@@ -121,7 +121,7 @@ class OwnData(Section):
             raise ValueError(f"`window`: found {list(self.window)}; expected [low, high] with low below high")
         if self.pixel_size and min(self.pixel_size) <= 0:
             raise ValueError(
-                f"`pixel_size`: found {list(self.pixel_size)}; expected the height and width of a pixel, in mm and "
+                f"`pixel_size`: found {list(self.pixel_size)}; expected the height and width of a pixel in mm, both "
                 "above 0"
             )
         try:

@@ -56,7 +56,7 @@ class Noise:
     def __post_init__(self) -> None:
         if not 0 < self.sigma < math.inf:
             raise SamplingError(
-                f"sigma: found {self.sigma}; expected a noise level above 0, for pixel values in [0, 1]"
+                f"sigma: found {self.sigma}; expected a noise level above 0 (pixel values are in [0, 1])"
             )
         if self.kind not in KINDS:
             raise SamplingError(f"noise: found {self.kind!r}; expected one of {', '.join(KINDS)}")

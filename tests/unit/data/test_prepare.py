@@ -103,7 +103,7 @@ def test_the_index_is_checked_by_a_schema(tmp_path, old, new, column):
     dataset = prepare_phantom(tmp_path / "phantom")
     text = dataset.index.read_text()
     dataset.index.write_text(text.replace(old, new, 1))
-    with pytest.raises(DataError, match=f"index.csv: line .*, column {column}: found") as error:
+    with pytest.raises(DataError, match=f"index.csv: line .*, column `{column}`: found") as error:
         dataset.names("test")
     assert "run snakemake again" in str(error.value)
 

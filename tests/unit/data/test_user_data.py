@@ -342,7 +342,7 @@ def test_a_missing_folder_is_named(folder):
         ({"bits": 12, "channels": 3}, "expected 8 for colour images"),
         ({"window": [5, 5]}, "expected .low, high. with low below high"),
         ({"group_pattern": "["}, "expected a regular expression"),
-        ({"pixel_size": [0, 1]}, "expected the height and width of a pixel, in mm and above 0"),
+        ({"pixel_size": [0, 1]}, "expected the height and width of a pixel in mm, both above 0"),
         ({"values": {0: "background", 70000: "lungs"}}, "own_data.clinic.values"),
         ({"kind": "archive"}, "own_data.clinic.kind`: found 'archive'"),
     ],
