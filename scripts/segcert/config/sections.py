@@ -70,8 +70,7 @@ class OwnData(Section):
     group_column: str | None = Field(
         None,
         description="Table column with the patient of each image, so that no patient is in two splits; null: the "
-        "column "
-        "`group`, if the table has one",
+        "column `group`, if the table has one",
     )
     group_pattern: str | None = Field(
         None,

@@ -109,8 +109,7 @@ TABLES = {
     "pairings": "Certified Dice of each pairing of training regime and denoiser, minus that of the baseline on the "
     "same images. Values are means over images, and over the classes in each image. Brackets contain 95% intervals "
     "from a paired bootstrap over images. The baseline is the segmenter trained with noise, without a denoiser. If "
-    "the run "
-    "lacks this segmenter, the baseline column shows how the segmenter used instead was trained.",
+    "the run lacks this segmenter, the baseline column shows how the segmenter used instead was trained.",
     "measurements": "Certified intervals, by median smoothing, of values measured on the segmentation, such as areas: "
     "means over test images. Each interval bounds the median of the value over noisy copies, for any perturbation "
     "within the radius. It does not bound the value of a single prediction. All measurements of an image share an "
