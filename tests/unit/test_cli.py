@@ -572,7 +572,7 @@ def without_a_tensor(folder):
         (without_a_tensor, (), "(missing: conv_out.bias)"),
         (None, ("--sigma", 100), "sigma: found 100.0; expected at most 78.7"),
         (None, ("--sigma", 100, "--denoising-steps", 3), "sigma: found 100.0; expected at most 78.7"),
-        (None, ("--size", 34), "found an image of 34 x 34 pixels; expected a multiple of 4"),
+        (None, ("--size", 34), "found an image of 34 x 34 pixels; expected multiples of 4"),
     ],
 )
 def test_a_denoiser_that_does_not_fit_is_refused_before_any_draw(

@@ -179,12 +179,12 @@ class OwnModel(Section):
     weights: str | None = Field(
         None,
         description="File with pretrained weights for `target`, written by safetensors or torch.save, such as a "
-        "checkpoint of Lightning; the network is not trained further",
+        "Lightning checkpoint; the network is not trained further",
     )
     weights_key: str | None = Field(
         None,
-        description="The weights to use if `weights` contains several that fit, such as `ema`: the keys that lead to "
-        "them and the prefix of their names, joined by dots",
+        description="Set of weights to use if the file in `weights` contains several that fit, such as `ema`: the "
+        "keys that lead to the set and the prefix of its tensor names, joined by dots",
     )
     program: str | None = Field(
         None, description="File with an exported network, instead of `target`: TorchScript, or torch.export (.pt2)"
@@ -209,7 +209,10 @@ class OwnModel(Section):
         if self.program and (self.weights or self.arguments):
             raise ValueError("`program` already contains the network and its weights. Delete `weights` and `arguments`")
         if self.weights_key is not None and not self.weights:
-            raise ValueError("`weights_key` chooses among the contents of `weights`. Delete it, or add `weights`")
+            raise ValueError(
+                "`weights_key` selects a set of weights from the file in `weights`. Delete "
+                "`weights_key`, or add `weights`"
+            )
         return self
 
 

@@ -203,7 +203,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
         if frames > 1 and file.format != "MPO":  # a JPEG photo, which previews of other sizes follow
             raise DataError(f"the file is an animation with {frames} frames; expected one image")
         if file.mode not in PILLOW_MODES and not file.mode.startswith("I"):
-            raise DataError(f"the file has colours of the kind {file.mode}; expected gray or RGB. Convert it to RGB")
+            raise DataError(f"the file has {file.mode} colours; expected gray or RGB. Convert it to RGB")
         about = _described(file)
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):

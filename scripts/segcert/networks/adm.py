@@ -114,7 +114,8 @@ def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = A
         raise ModelError(f"{checkpoint}: {error}") from error
     if names := not_finite(state):
         raise ModelError(
-            f"{checkpoint}: found NaN or infinity in {first_of(names)}; expected finite weights. Download it again"
+            f"{checkpoint}: found NaN or infinity in {first_of(names)}; expected finite weights. Download the file "
+            "again"
         )
     unet.load_state_dict(weights, assign=True)
     scheduler = DDPMScheduler(

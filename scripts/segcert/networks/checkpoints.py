@@ -94,12 +94,14 @@ def read_checkpoint(source: str | Path) -> dict[str, Found]:
     if not source.exists():
         raise ModelError(f"{source}: missing; expected a file of weights (a state dict)")
     if source.is_dir():
-        raise ModelError(f"{source}: is a folder; expected a file of weights (a state dict) within it")
+        raise ModelError(
+            f"{source}: is a folder; expected a file of weights (a state dict). Name a file in this folder"
+        )
     content = _load(source)
     tensors: dict[str, Found] = {}
     for name, found in _tensors(content, "", set()):
         if name in tensors:
-            raise ModelError(f"{source}: contains two tensors that are called {name}. Write {SAVE}")
+            raise ModelError(f"{source}: contains two tensors with the name {name!r}. Save the weights with {SAVE}")
         tensors[name] = found
     if not tensors:
         raise ModelError(f"{source}: found {_described(content)}; expected named tensors. {_advice(content)}")
@@ -119,10 +121,12 @@ def _load(source: Path) -> Any:
         with zipfile.ZipFile(source) as archive:
             names = archive.namelist()
         if not any(name.endswith("data.pkl") for name in names) and kind_of(source) is None:
-            raise ModelError(f"{source}: is a zip archive of {', '.join(names[:SHOWN])}; unpack it, and name one file")
+            raise ModelError(
+                f"{source}: is a zip archive of {', '.join(names[:SHOWN])}; unpack it and name one of the files"
+            )
     if kind := kind_of(source):
         raise ModelError(
-            f"{source}: is a {kind} file, which contains the network too. Set `program` instead of `target` and "
+            f"{source}: is a {kind} file, which also contains the network. Set `program` instead of `target` and "
             "`weights`"
         )
     try:

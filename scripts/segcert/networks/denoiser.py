@@ -68,7 +68,7 @@ class DiffusionDenoiser(nn.Module):
             check_unet(unet.config, len(alphas_cumprod))
         elif type(unet).__module__.startswith("diffusers."):
             found = type(unet).__name__
-            raise ModelError(f"unet: found a {found}; expected a UNet2DModel, whose inputs are image and step")
+            raise ModelError(f"unet: found a {found}; expected a UNet2DModel, whose inputs are an image and a step")
         self.unet = unet
         self.register_buffer("alphas_cumprod", alphas_cumprod)
         self._schedule = alphas_cumprod.detach().cpu()  # read without waiting for a GPU
@@ -101,8 +101,8 @@ class DiffusionDenoiser(nn.Module):
             )
         if height % divisor or width % divisor:
             raise ModelError(
-                f"{self.name}: found an image of {height} x {width} pixels; expected a multiple of {divisor}, because "
-                "the denoiser halves it several times. Choose a different size of images"
+                f"{self.name}: found an image of {height} x {width} pixels; expected multiples of {divisor}, because "
+                "the denoiser halves the resolution several times. Choose a different image size"
             )
         self.timestep(sigma)
 
@@ -156,8 +156,9 @@ class DiffusionDenoiser(nn.Module):
         if not isinstance(predicted, Tensor) or tuple(predicted.shape) not in (expected, with_variances):
             found = tuple(predicted.shape) if isinstance(predicted, Tensor) else f"a {type(output).__name__}"
             raise ModelError(
-                f"{self.name}: its network returned {found} for images {expected}; expected an object whose "
-                "attribute `sample` has this shape, as a UNet2DModel returns it"
+                f"{self.name}: its network returned {found} for images of shape {expected}; expected an object whose "
+                f"attribute "
+                "`sample` is a tensor of this shape, as UNet2DModel returns"
             )
         predicted = predicted[:, :wanted]
         if wanted != channels:

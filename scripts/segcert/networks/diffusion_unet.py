@@ -78,7 +78,9 @@ def load_unet(folder: Path, steps: int, learns_variance: bool) -> UNet2DModel:
             f"{about}: not the network of a denoiser ({error}). Write it with unet.save_pretrained"
         ) from error
     if (name := config.get("_class_name")) != UNET:
-        raise ModelError(f"{about}: `_class_name`: found {name!r}; expected {UNET}, whose inputs are image and step")
+        raise ModelError(
+            f"{about}: `_class_name`: found {name!r}; expected {UNET}, whose inputs are an image and a step"
+        )
     try:
         check_unet(config, steps, learns_variance)
         unet = _built(config, weights)
@@ -112,25 +114,26 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
     channels = stated.in_channels
     if channels not in CHANNELS:
         raise ModelError(
-            f"`in_channels`: found {channels}; expected 1 (gray) or 3 (colour). A network of latents, or with a "
-            "further image as input, cannot denoise an image"
+            f"`in_channels`: found {channels}; expected 1 (gray) or 3 (colour). A network that processes latents, or "
+            "that takes a second image, cannot denoise an image"
         )
     outputs = {None: [channels, 2 * channels], False: [channels], True: [2 * channels]}[learns_variance]
     if stated.out_channels not in outputs:
         raise ModelError(
             f"`out_channels`: found {stated.out_channels}; expected {' or '.join(map(str, outputs))} for {channels} "
-            f"input channels. A network that also learns variances has {2 * channels}, and a scheduler_config.json "
-            'with "variance_type": "learned_range"'
+            f"input channels. A network that also learns variances has {2 * channels}, and its scheduler_config.json "
+            f"contains "
+            '"variance_type": "learned_range"'
         )
     for key in ("class_embed_type", "num_class_embeds"):
         if (found := getattr(stated, key)) is not None:
             raise ModelError(
-                f"`{key}`: found {found!r}, a network that needs a class as input; expected null. Use a denoiser that "
-                "was trained without classes"
+                f"`{key}`: found {found!r}, for a network that takes a class as input; expected null. Use a denoiser "
+                "that was trained without classes"
             )
     if stated.center_input_sample:
         raise ModelError(
-            "`center_input_sample`: found true, a network of images in [0, 1]; expected false. Use a denoiser that was "
+            "`center_input_sample`: found true, for images in [0, 1]; expected false. Use a denoiser that was "
             "trained on images in [-1, 1]"
         )
     if stated.time_embedding_type not in {"positional", "learned"}:
@@ -141,14 +144,14 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
     if stated.num_train_timesteps not in (steps, None):
         raise ModelError(
             f"`num_train_timesteps`: found {stated.num_train_timesteps}; expected {steps}, the number of steps in the "
-            "noise schedule. Restore both files of the same network"
+            "noise schedule. Use both files from the same network"
         )
     known = {*inspect.signature(UNet2DModel.__init__).parameters, *AVERAGING}
     for key, value in config.items():
         if key not in known and not key.startswith("_") and value not in (None, False):
             raise ModelError(
                 f"`{key}`: found {value!r}, a key that {UNET} does not have, so its effect on the network is unknown. "
-                "If it has none, delete it"
+                "If the key has no effect, delete it"
             )
 
 

@@ -27,20 +27,20 @@ def refuse(error: Exception, network: Any, images: Tensor) -> NoReturn:
         raise ModelError(f"cannot be compiled ({line}). Write `sampling: {{compile: false}}`") from error
     if DEVICES.search(line):
         raise ModelError(
-            f"needs a tensor on a different device than its images, which are on {images.device} ({line}). Create the "
+            f"uses a tensor that is not on {images.device}, the device of its images ({line}). Create the "
             "network's tensors with `device=x.device`, or register them as buffers; export an exported network again"
         ) from error
     if NUMBER_TYPES.search(line):
         parameters = network.parameters() if isinstance(network, nn.Module) else ()
         types = sorted({str(each.dtype) for each in parameters if each.is_floating_point()})
         raise ModelError(
-            f"does not accept numbers of type {images.dtype} ({line}); the types of its weights: "
+            f"does not accept values of type {images.dtype} ({line}); type of its weights: "
             f"{', '.join(types) or 'unknown'}. Call model.float(), and convert constants with `.to(x.dtype)`; export "
             "an exported network again"
         ) from error
     raise ModelError(
         f"does not accept images of shape {tuple(images.shape)} ({line}). Use a network for this number of channels, "
-        "and an image size that it can halve often enough"
+        "and an image size that is divisible by the network's total downsampling factor"
     ) from error
 
 

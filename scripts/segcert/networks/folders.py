@@ -123,7 +123,8 @@ def denoiser_files(folder: str | Path) -> list[Path]:
     if others := _other_networks(folder):
         raise ModelError(
             f"{folder}: found {', '.join(others)}; expected only unet/ and scheduler/. A pipeline with further "
-            "networks does not denoise images. Use one that was trained on images themselves, such as a DDPMPipeline"
+            "networks does not denoise images. Use a pipeline that was trained on the images themselves, such as a "
+            "DDPMPipeline"
         )
     return files
 

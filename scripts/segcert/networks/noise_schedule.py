@@ -79,9 +79,9 @@ def read_schedule(folder: Path) -> NoiseSchedule:
     name = config.get("_class_name")
     if not isinstance(name, str) or name not in SCHEDULERS:
         raise ModelError(
-            f"{path}: `_class_name`: found {name!r}; expected DDPMScheduler, DDIMScheduler, or another one of "
-            "docs/reference/networks.md. Networks of rectified flow (flow matching), EDM, variance-exploding and "
-            f"consistency models are called differently. {ADVICE}"
+            f"{path}: `_class_name`: found {name!r}; expected DDPMScheduler, DDIMScheduler, or another scheduler "
+            "listed in docs/reference/networks.md. Networks for rectified flow (flow matching), EDM, "
+            f"variance-exploding and consistency models take different inputs. {ADVICE}"
         )
     for problem in _problems(stated):
         raise ModelError(f"{path}: {problem}")
@@ -155,7 +155,9 @@ def check_schedule(alphas_cumprod: Tensor) -> None:
     if not isinstance(alphas_cumprod, Tensor) or alphas_cumprod.ndim != 1 or not len(alphas_cumprod):
         is_tensor = isinstance(alphas_cumprod, Tensor)
         found = f"shape {tuple(alphas_cumprod.shape)}" if is_tensor else f"a {type(alphas_cumprod).__name__}"
-        raise ModelError(f"alphas_cumprod: found {found}; expected a tensor (T,), such as scheduler.alphas_cumprod")
+        raise ModelError(
+            f"alphas_cumprod: found {found}; expected a tensor of shape (T,), such as scheduler.alphas_cumprod"
+        )
     abar = alphas_cumprod.detach().double().cpu()
     before = torch.cat([torch.ones(1, dtype=torch.double), abar[:-1]])
     wrong = ~((abar >= 0) & ~abar.signbit() & (abar <= before))  # also true for NaN and -0
@@ -164,8 +166,8 @@ def check_schedule(alphas_cumprod: Tensor) -> None:
         step = int(wrong.nonzero()[0])
         raise ModelError(
             f"alphas_cumprod: found {float(abar[step]):g} at step {step}, after {float(before[step]):g}; expected "
-            "values that fall from step to step, from below 1 to at least 0 (betas above 0 and below 1). Restore the "
-            "betas with which the network was trained"
+            "values below 1 that decrease from step to step and are never negative (betas above 0 and below 1). "
+            "Restore the betas with which the network was trained"
         )
 
 

@@ -64,8 +64,8 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
     precision = rounding_of(logits_of)
     if not is_same(logits, again, precision):
         raise ModelError(
-            f"{name}: its logits change from call to call on the same images. Call model.eval(), before the export of "
-            "an exported network, and pass `training=self.training` to functional dropout"
+            f"{name}: its logits change from call to call on the same images. Call model.eval() (for an exported "
+            "network: before the export), and pass `training=self.training` to functional dropout"
         )
     if not is_same(logits[:-1], fewer, precision):
         raise ModelError(
@@ -79,11 +79,11 @@ def refuse_nan(network: Any) -> NoReturn:
     named = network.state_dict().items() if isinstance(network, nn.Module) else ()
     broken = [name for name, tensor in named if tensor.is_floating_point() and bool(tensor.isnan().any())]
     if broken:
-        raise ModelError(f"its weights contain NaN ({broken[0]}): its training failed. Use an earlier checkpoint")
+        raise ModelError(f"its weights contain NaN ({broken[0]}), so its training failed. Use an earlier checkpoint")
     raise ModelError(
         "its logits for a noisy image are not finite. Look for a division by a value that can be 0, such as a standard "
         "deviation, for the logarithm or the square root of a negative number, and for weights that are too large for "
-        "their type of number"
+        "their data type"
     )
 
 

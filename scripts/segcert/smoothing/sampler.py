@@ -153,8 +153,8 @@ class SmoothedSegmenter:
             )
         if denoiser is not None and not callable(denoiser):
             raise SamplingError(
-                f"denoiser: found a {type(denoiser).__name__}; expected a function (x_noisy, sigma) -> x in [0, 1]. To "
-                "read a folder, write segcert.DiffusionDenoiser.load(folder)"
+                f"denoiser: found a {type(denoiser).__name__}; expected a function that maps (x_noisy, sigma) to "
+                "images in [0, 1]. To read a folder, write segcert.DiffusionDenoiser.load(folder)"
             )
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
@@ -338,8 +338,8 @@ class SmoothedSegmenter:
         if bool(logits.isfinite().all()) and not is_same(first, self.logits(others)[:half], precision):
             raise SamplingError(
                 "model: its logits change from call to call, or with the other images in the batch, so it cannot be "
-                "certified. Call .eval(), before the export of an exported network. Pass `training=self.training` to "
-                "functional dropout, and let BatchNorm use running statistics (track_running_stats=True)"
+                "certified. Call .eval() (for an exported network: before the export). Pass `training=self.training` "
+                "to functional dropout, and let BatchNorm use running statistics (track_running_stats=True)"
             )
         self._is_probed = True
 
@@ -429,8 +429,8 @@ def _denoised(denoiser: Denoise, x_noisy: Tensor, sigma: float) -> Tensor:
     if not isinstance(x, Tensor) or x.ndim != 4 or len(x) != len(x_noisy) or x.shape[2:] != x_noisy.shape[2:]:
         found = tuple(x.shape) if isinstance(x, Tensor) else f"a {type(x).__name__}"
         raise SamplingError(
-            f"denoiser: returned {found} for images {tuple(x_noisy.shape)}; expected images of this shape in [0, 1]. "
-            "To use a network of diffusers, write segcert.DiffusionDenoiser.load(folder)"
+            f"denoiser: returned {found} for images of shape {tuple(x_noisy.shape)}; expected images of this shape, "
+            "with values in [0, 1]. To use a diffusers network, write segcert.DiffusionDenoiser.load(folder)"
         )
     return x
 

@@ -119,7 +119,7 @@ def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]
     except Exception as error:
         if operation := nondeterministic_operation(error):
             raise TrainingError(
-                f"{what}: uses {operation}, which is not deterministic here, so the training could not be repeated. "
+                f"{what}: uses {operation}, which is not deterministic here, so training could not be reproduced. "
                 "Replace this layer of the network, or train it elsewhere and write `weights`"
             ) from error
         if not ran_out_of_memory(error):

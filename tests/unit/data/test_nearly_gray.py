@@ -157,7 +157,7 @@ def test_photos_with_previews_are_read_and_other_colours_refused():
     assert decode(buffer.getvalue()).size == (64, 64)
     cmyk = io.BytesIO()
     Image.fromarray(np.stack([SMOOTH] * 4, -1), "CMYK").save(cmyk, "JPEG")
-    with pytest.raises(DataError, match="the file has colours of the kind CMYK; expected gray or RGB"):
+    with pytest.raises(DataError, match="the file has CMYK colours; expected gray or RGB"):
         decode(cmyk.getvalue())
 
 

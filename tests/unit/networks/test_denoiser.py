@@ -151,8 +151,8 @@ def test_learned_variances_are_ignored():
 @pytest.mark.parametrize(
     ("shape", "sigma", "message"),
     [
-        ((1, 15, 16), 0.25, r"denoiser: found an image of 15 x 16 pixels; expected a multiple of 2"),
-        ((1, 16, 17), 0.25, r"denoiser: found an image of 16 x 17 pixels; expected a multiple of 2"),
+        ((1, 15, 16), 0.25, r"denoiser: found an image of 15 x 16 pixels; expected multiples of 2"),
+        ((1, 16, 17), 0.25, r"denoiser: found an image of 16 x 17 pixels; expected multiples of 2"),
         ((3, 16, 16), 0.25, r"denoiser: found an image with 3 channels; expected 1"),
         ((2, 16, 16), 0.25, r"denoiser: found an image with 2 channels; expected 1"),
         ((1, 16, 16), 100, r"sigma: found 100; expected at most 78\.7, this denoiser's highest noise level"),
@@ -184,7 +184,7 @@ def test_another_size_of_images_is_remarked():
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        (lambda z_t: z_t, r"its network returned a Tensor for images \(2, 1, 4, 4\)"),
+        (lambda z_t: z_t, r"its network returned a Tensor for images of shape \(2, 1, 4, 4\)"),
         (lambda z_t: Output(z_t[:1]), r"its network returned \(1, 1, 4, 4\) for images"),
         (lambda z_t: Output(z_t.expand(-1, 3, -1, -1)), r"its network returned \(2, 3, 4, 4\) for images"),
         (lambda z_t: Output(None), "its network returned a Output for images"),

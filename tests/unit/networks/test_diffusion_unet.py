@@ -122,10 +122,10 @@ REFUSED = [
     ({"in_channels": 6, "out_channels": 3}, "`in_channels`: found 6"),
     ({"in_channels": 3, "out_channels": 1}, "`out_channels`: found 1; expected 3 for 3 input channels"),
     ({"in_channels": 3, "out_channels": 6}, "`out_channels`: found 6; expected 3 for 3 input channels"),
-    ({"num_class_embeds": 10}, "`num_class_embeds`: found 10, a network that needs a class as input"),
+    ({"num_class_embeds": 10}, "`num_class_embeds`: found 10, for a network that takes a class as input"),
     ({"class_embed_type": "timestep"}, "`class_embed_type`: found 'timestep'"),
     ({"class_embed_type": "identity"}, "`class_embed_type`: found 'identity'"),
-    ({"center_input_sample": True}, "`center_input_sample`: found true, a network of images in [0, 1]"),
+    ({"center_input_sample": True}, "`center_input_sample`: found true, for images in [0, 1]"),
     ({"time_embedding_type": "fourier"}, "`time_embedding_type`: found 'fourier'"),
     (
         {"time_embedding_type": "learned", "num_train_timesteps": 500},

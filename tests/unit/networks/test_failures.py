@@ -99,12 +99,12 @@ def test_other_nondeterministic_operations_are_named(as_in_commands):
     ("error", "message"),
     [
         (RuntimeError("Expected all tensors to be on the same device, but found cuda:0 and cpu!"),
-         r"a different device than its images, which are on cpu .*device=x\.device"),
+         r"a tensor that is not on cpu, the device of its images .*device=x\.device"),
         (NotImplementedError("Could not run 'aten::empty' with arguments from the 'CUDA' backend. This\nA\nB"),
          r"a different device .*'CUDA' backend"),
         (AssertionError("Torch not compiled with CUDA enabled"), "a different device"),
         (RuntimeError("mat1 and mat2 must have the same dtype, but got Float and Half"),
-         r"numbers of type torch\.float32 .*model\.float\(\)"),
+         r"values of type torch\.float32 .*model\.float\(\)"),
         (KeyError("features"), r"\(KeyError: 'features'\)"),
         (AssertionError(), r"\(AssertionError\)"),
         (RuntimeError("x" * 5000), r"x\.\.\.\)"),
@@ -138,7 +138,7 @@ def test_a_denoiser_keeps_its_own_message():
     model = nn.Conv2d(1, 2, 1).eval()
     with pytest.raises(SamplingError, match="denoiser: sigma: found 9; expected at most 5"):
         segcert.SmoothedSegmenter(model, 0.25, 2, denoiser).sample(IMAGE, 2, 2)
-    with pytest.raises(SamplingError, match=r"denoiser: returned \(32, 1, 16\) for images \(32, 1, 16, 16\)"):
+    with pytest.raises(SamplingError, match=r"denoiser: returned \(32, 1, 16\) for images of shape \(32, 1, 16, 16\)"):
         segcert.SmoothedSegmenter(model, 0.25, 2, lambda x, sigma: x[..., 0]).sample(IMAGE, 2, 2)
 
 
@@ -167,7 +167,7 @@ def test_z_scores_are_certified_even_on_a_constant_image_and_in_padded_batches(p
 def test_weights_that_are_nan_are_named():
     network = nn.Conv2d(1, 2, 1).eval()
     nn.init.constant_(network.weight, float("nan"))
-    with pytest.raises(ModelError, match=r"net: its weights contain NaN \(weight\): its training failed"):
+    with pytest.raises(ModelError, match=r"net: its weights contain NaN \(weight\), so its training failed"):
         check_output(network, "net", (1, 16, 16), CLASSES)
     with pytest.raises(SamplingError, match="not finite for a noisy copy"):
         segcert.SmoothedSegmenter(network, 0.25, 2).sample(IMAGE, 2, 2)

@@ -267,7 +267,7 @@ def test_bad_input_is_refused(image, options, message):
     ("denoiser", "message"),
     [
         ("models/denoiser", r"denoiser: found a str; .* write segcert\.DiffusionDenoiser\.load"),
-        (lambda x, sigma: (x,), r"denoiser: returned a tuple for images \(10, 1, 8, 6\)"),
+        (lambda x, sigma: (x,), r"denoiser: returned a tuple for images of shape \(10, 1, 8, 6\)"),
         (lambda x, sigma: x[:1], r"denoiser: returned \(1, 1, 8, 6\) for images"),
         (lambda x, sigma: x[..., 1:], r"denoiser: returned \(10, 1, 8, 5\) for images"),
         (lambda x, sigma: nn.functional.conv2d(x, torch.ones(1, 2, 1, 1)), "denoiser: does not accept images of shape"),
