@@ -39,8 +39,12 @@ class Row(BaseModel):
     mask_digest: Sha256 = Field(description="SHA-256 of the mask file")
     height: int = Field(gt=0, description="Original height of the image, in pixels")
     width: int = Field(gt=0, description="Original width of the image, in pixels")
-    pixel_height: Length = Field(None, description="Height of one pixel in the prepared image; empty if unknown")
-    pixel_width: Length = Field(None, description="Width of one pixel in the prepared image; empty if unknown")
+    pixel_height: Length = Field(
+        None, description="Height of one pixel in the prepared image, in `pixel_unit`; empty if unknown"
+    )
+    pixel_width: Length = Field(
+        None, description="Width of one pixel in the prepared image, in `pixel_unit`; empty if unknown"
+    )
     pixel_unit: Literal["", "mm", "mm at the detector", "original pixel widths"] = Field(
         "", description="Unit of `pixel_height` and `pixel_width`; empty if they are unknown"
     )

@@ -122,8 +122,7 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
         raise ModelError(
             f"`out_channels`: found {stated.out_channels}; expected {' or '.join(map(str, outputs))} for {channels} "
             f"input channels. A network that also learns variances has {2 * channels}, and its scheduler_config.json "
-            f"contains "
-            '"variance_type": "learned_range"'
+            'contains "variance_type": "learned_range"'
         )
     for key in ("class_embed_type", "num_class_embeds"):
         if (found := getattr(stated, key)) is not None:

@@ -199,8 +199,8 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
                 objects = True
         if objects:
             raise ModelError(
-                f"{path}: {member} contains pickled objects, so the file is not loaded. Export the network again with "
-                "only plain tensors, and with images as its only example input"
+                f"{path}: {member} contains pickled objects, so the file is not loaded. Export the network again so "
+                "that it contains only plain tensors, and with images as its only example input"
             )
 
 

@@ -25,7 +25,7 @@ def sequence(name: str) -> str:
     """Return the video sequence that a frame belongs to. Raises DataError for a frame that is not in the release."""
     number = int(name.removeprefix("cvc_"))
     if not 1 <= number <= FRAMES:
-        raise DataError(f"cvc_clinicdb: found frame {number}; expected 1 to {FRAMES}. Delete the file of this frame")
+        raise DataError(f"cvc_clinicdb: found frame {number}; expected 1 to {FRAMES}. Delete the file for this frame")
     return f"sequence_{bisect.bisect_left(LAST_FRAMES, number) + 1:02d}"
 
 
