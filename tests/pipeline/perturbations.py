@@ -81,13 +81,13 @@ def branch_and_back(checkout):
 # After them, the audit finds no broken link.
 HARMLESS = {
     "every file touched": (touch_everything, (), NOTHING),
-    "the order of all times turned round": (turn_times_round, (), NOTHING),
+    "the order of all times reversed": (turn_times_round, (), NOTHING),
     "white space in a module": (
         edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM  =  1.0\n"), (), NOTHING,
     ),
     "a comment in a script": (edit("scripts/certify.py", "from pathlib", "# a comment\nfrom pathlib"), (), NOTHING),
     "a docstring": (edit("scripts/segcert/votes.py", '"""Votes: the counts', '"""The counts'), (), NOTHING),
-    "the words of an error": (
+    "the wording of an error": (
         edit("scripts/segcert/data/prepare.py", "have no counterpart, more", "lack a partner: more"), (), NOTHING,
     ),
     "a module that nothing imports": (new_module, (), NOTHING),
@@ -123,14 +123,14 @@ HARMLESS = {
     "a version in the lock file": (
         lock("numpy", r"numpy==99.0 \1"), (), FROM_THE_DATA,
     ),
-    "other hashes in the lock file": (lock("pyarrow", r"pyarrow==26.0.1 --hash=sha256:1234 \1"), (), {
+    "different hashes in the lock file": (lock("pyarrow", r"pyarrow==26.0.1 --hash=sha256:1234 \1"), (), {
         **AFTER_CERTIFY, "score_denoisers": 1, "measure_costs": 1,
     }),
-    "a tool of development in the lock file": (lock("ruff", r"ruff==99.0 \1"), (), NOTHING),
+    "a development tool in the lock file": (lock("ruff", r"ruff==99.0 \1"), (), NOTHING),
     "a comment in the lock file": (
         edit("envs/lock-run.txt", "accelerate==", "# by hand\naccelerate=="), (), NOTHING,
     ),
-    "another branch and back": (branch_and_back, (), NOTHING),
+    "a switch to a different branch and back": (branch_and_back, (), NOTHING),
 }  # fmt: skip
 
 
@@ -178,7 +178,7 @@ HARMFUL = {
         tamper("reports/tiny/tables/main.csv", -10),
         {rule: jobs for rule, jobs in REPORT.items() if rule != "tables"}, "reports/tiny/tables/main.csv", PAGE,
     ),
-    "one number of the page": (change_a_number_of_the_page, {"version_results": 1}, PAGE, None),
+    "one number on the page": (change_a_number_of_the_page, {"version_results": 1}, PAGE, None),
     "one pixel of a prepared image": (tamper(IMAGE), FROM_THE_DATA, IMAGE, PAGE),
     "a prepared image deleted": (delete(IMAGE), FROM_THE_DATA, IMAGE, PAGE),
     "the index of the data edited": (
@@ -192,7 +192,7 @@ HARMFUL = {
     "the time in a record of results edited": (edit_record(VOTES, seconds=1), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
     "a record deleted": (delete(f"{VOTES}.record.json"), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
     "the record of the page deleted": (delete(f"{PAGE}.record.json"), NOTHING, PAGE, None),
-    "a record that is no record": (write(f"{VOTES}.record.json", b"{"), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
+    "a record file that is not a record": (write(f"{VOTES}.record.json", b"{"), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
     "a pointer edited": (edit("models.dvc", "md5: ", "md5: 0"), {"version_results": 1}, "models.dvc", None),
 }  # fmt: skip
 
