@@ -67,7 +67,7 @@ def test_hardware_is_the_requested_one_or_that_of_this_machine(monkeypatch):
     monkeypatch.setattr("segcert.plan.hardware.visible_gpus", lambda: ["0"])
     assert choose_hardware(known, None, 64, "auto") == ("h100", "this machine has a GPU")
     assert choose_hardware(known, None, 64, "cpu") == ("cpu", "`device` is cpu")
-    with pytest.raises(ForecastError, match="expected one of cpu, h100"):
+    with pytest.raises(ForecastError, match="segcert was measured: cpu, h100"):
         choose_hardware(known, "abacus", 64, "auto")
     with pytest.raises(ForecastError, match=r"there are no measurements for a CPU\. Pass --hardware h100"):
         choose_hardware({"h100": known["h100"]}, None, 64, "cpu")
