@@ -203,7 +203,7 @@ def test_pulled_metadata_cannot_write_outside_the_checkout(tmp_path, caplog):
     contents = {"../evil": [file_digest(outside), file_digest(packed), "snakemake/Li4vZXZpbA=="]}
     (root / "results/.trail/contents.json").write_text(json.dumps(contents))
     assert restore_metadata(root) == []
-    assert "inside the pack" in caplog.text
+    assert "outside the packed" in caplog.text
     assert not (tmp_path / "evil.record.json").exists()
 
 
