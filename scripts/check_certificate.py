@@ -94,7 +94,7 @@ def read_png(data):
         place += 12 + size
     width, height, *kind = struct.unpack(">IIBBBBB", chunks[0][1])
     if kind != [8, 0, 0, 0, 0] or {name for name, _ in chunks} != {b"IHDR", b"IDAT", b"IEND"}:
-        raise ValueError("labels: not an 8-bit gray PNG file without additions")
+        raise ValueError("labels: not an 8-bit gray PNG file, or one with additional data")
     raw, above, rows = zlib.decompress(b"".join(body for name, body in chunks if name == b"IDAT")), [0] * width, []
     for start in range(0, height * (width + 1), width + 1):
         filtered, row = raw[start : start + width + 1], []

@@ -220,7 +220,8 @@ def verify(
         int | None,
         typer.Option(
             min=1,
-            help="Number of draws to repeat, chosen at random; default: 20 if the votes contain label maps, else all.",
+            help="Number of draws to repeat, chosen at random; default: 20 if the votes contain label maps, otherwise "
+            "all.",
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Repeat all draws.")] = False,
@@ -235,7 +236,7 @@ def verify(
     denoiser: Annotated[Path | None, typer.Option(help="Folder of your copy of the denoiser.")] = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option(help="Measurement of the author's own, as package.module:function; repeatable. It runs as code."),
+        typer.Option(help="The author's own measurement, as package.module:function, whose code is run; repeatable."),
     ] = None,
     device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 2,
@@ -246,7 +247,7 @@ def verify(
     from segcert.single_image.verify import verify as check
 
     if everything and draws:
-        raise DocumentError(f"--all: found also --draws {draws}; pass one of the two")
+        raise DocumentError(f"--all: cannot be combined with --draws {draws}; pass one of the two")
     document = read_certificate(certificate)
     done = check(
         certificate,

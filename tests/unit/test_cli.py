@@ -208,7 +208,7 @@ def test_verify_repeats_draws_and_notices_every_change(run, image, segmenter, tm
     assert "20 of 70 draws, chosen at random" in run("verify", certificate)
     assert "all 70 draws: " in run("verify", certificate, "--all")
     assert "--seed 12)" in run("verify", certificate, "--seed", 12, "--draws", 3)
-    assert "--all: found also --draws 3" in run("verify", certificate, "--all", "--draws", 3)
+    assert "--all: cannot be combined with --draws 3" in run("verify", certificate, "--all", "--draws", 3)
     whole = certificate.read_text()
 
     certificate.write_text(whole.replace('"tau": 0.75', '"tau": 0.7'))

@@ -166,7 +166,7 @@ class Attack(Section):
     factors: list[Annotated[float, Field(gt=0, le=100)]] = Field(
         [1.0, 3.0],
         min_length=1,
-        description="l2 norms of the attacks, as multiples of the certified radius; the test has most power near 3",
+        description="l2 norms of the attacks, as multiples of the certified radius; the test is most powerful near 3",
     )
     steps: Count = Field(10, description="Number of steps of projected gradient ascent")
     copies: Count = Field(4, description="Number of noisy copies per step, over which the gradient is averaged")

@@ -178,7 +178,10 @@ def _require_files(path: Path, document: dict[str, Any]) -> dict[str, Path]:
     for kind, file in document["files"].items():
         expected = f"{path.name.removesuffix(SUFFIX)}.{kind}"
         if unknown := file.keys() - {"path", "sha256"}:
-            raise DocumentError(f"{path}: files.{kind}: found {min(unknown)}; expected only path and sha256. Remove it")
+            raise DocumentError(
+                f"{path}: files.{kind}: found the key {min(unknown)!r}; expected only `path` and "
+                "`sha256`. Remove this key"
+            )
         if file["path"] != expected:
             raise DocumentError(
                 f"{path}: files.{kind}: found {file['path']}; expected {expected}. Restore the names of the files"
@@ -265,7 +268,7 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
     known = {*contents, RADII, on_original_grid(RADII)}
     for kind in known - case.files.keys():  # people would take such a file for a part of the certificate
         if (file := case.path.with_name(f"{case.path.name.removesuffix(SUFFIX)}.{kind}")).exists():
-            raise DocumentError(f"{file}: found, although {case.path} does not list it. Remove it")
+            raise DocumentError(f"{file}: not listed in {case.path}. Remove this file")
     for kind, file in case.files.items():
         if kind in contents:
             _require_picture(file, contents[kind])

@@ -109,7 +109,7 @@ def attacked_images(
             found = label_map.cpu().numpy()
             if (found == NOT_FINITE).all():
                 raise SamplingError(
-                    "model: returned logits that are not finite for an attacked image; expected numbers"
+                    "model: returned logits that are not finite for an attacked image; expected finite numbers"
                 )
             total += found == labels
         return total
