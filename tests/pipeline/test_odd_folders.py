@@ -42,9 +42,9 @@ def test_a_path_with_shell_characters_is_refused_by_make_and_by_a_plan(in_folder
     assert done.returncode
     (line,) = done.output.splitlines()
     assert "The path of this folder contains a character" in line
-    with pytest.raises(PlanError, match="in a path, which a job's shell") as refused:
+    with pytest.raises(PlanError, match="in a path; a job's shell") as refused:
         checkout.stale()
-    (line,) = (line for line in str(refused.value).splitlines() if "in a path, which a job's shell" in line)
+    (line,) = (line for line in str(refused.value).splitlines() if "in a path; a job's shell" in line)
     assert repr(odd) in line
 
 
