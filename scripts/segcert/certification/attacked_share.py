@@ -141,9 +141,10 @@ def lower_bound(votes: int, draws: int, error: float) -> float:
 
 
 def measured_fall(clean_votes: int, clean_draws: int, votes: int, draws: int) -> float:
-    """Return the measured fall of the normal quantile of a share; shares of 0 and 1 are moved by half a draw.
+    """Return how far a perturbation lowers the normal quantile of a class's share, as measured.
 
-    The arguments are numbers of votes and draws of the unperturbed and of the perturbed image.
+    The arguments are the numbers of votes and draws, first for the unperturbed image, then for the perturbed one. Shares
+    of 0 and 1 are replaced by those of half a vote more or less, because their quantiles are infinite.
     """
 
     def quantile(count: int, of: int) -> float:

@@ -145,7 +145,7 @@ class Denoiser(Training):
     )
     sigma_min: Sigma = Field(0.2, description="Lowest noise level of `levels: range`, for pixel values in [0, 1]")
     sigma_max: Sigma = Field(
-        1.1, description="Highest noise level of `levels: range`. All `sigmas` should be within this range"
+        1.1, description="Highest noise level for `levels: range`. All `sigmas` should be within this range"
     )
     shared: list[Name] = Field(
         [],

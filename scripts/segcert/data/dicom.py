@@ -391,7 +391,7 @@ def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.N
 def _is_inverted(dataset: "Dataset") -> bool:
     """Return True if low values are displayed as bright.
 
-    This is stated by PresentationLUTShape or, if that is missing, by the photometric interpretation. MONOCHROME1 with
+    This follows from PresentationLUTShape or, if that is missing, from the photometric interpretation. MONOCHROME1 with
     the shape INVERSE is inverted only once (PS3.3 C.8.11.3). Raises DataError if the two attributes contradict each
     other.
     """

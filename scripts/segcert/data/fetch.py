@@ -143,7 +143,8 @@ def _check_content(about: Dataset, archive: Archive, path: Path) -> None:
             return
         found = f"contains no file {archive.holds}"
     raise DataError(
-        f"{path}: {found}. It is not {archive.name} and was not used. It was renamed to {_quarantine(path)}. "
+        f"{path}: {found}. This file is not the expected archive {archive.name}. It was not used, and is now "
+        f"{_quarantine(path)}. "
         f"{how_to_get(about, [archive])}"
     )
 

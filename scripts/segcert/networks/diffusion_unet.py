@@ -91,7 +91,7 @@ def load_unet(folder: Path, steps: int, learns_variance: bool) -> UNet2DModel:
         fill(unet, state)
     except (ModelError, SafetensorError) as error:
         raise ModelError(
-            f"{weights}: does not fit {about} ({error}). Copy both files again from the same network"
+            f"{weights}: does not match {about} ({error}). Copy both files again; they must belong to the same network"
         ) from error
     if names := not_finite(unet.state_dict()):
         raise ModelError(

@@ -96,7 +96,7 @@ class Claim(NamedTuple):
 
     @property
     def needs(self) -> list[Value]:
-        """Values of a model that the test of the claim needs."""
+        """The values that the test of a claim needs from a model."""
         return [self.value] if self.less is None else [self.value, self.less]
 
 

@@ -158,7 +158,7 @@ class _Case:
                 )
 
     def measurements(self, own: Sequence[str]) -> list[Measurement]:
-        """Return the certified measurements. Raises DocumentError if one is neither built in nor in `own`."""
+        """Return the certified measurements. Raises DocumentError if a measurement is neither built in nor in `own`."""
         classes = self.networks.config["classes"]
         known = measurements_of([*applicable(BUILT_IN, classes), *own], classes, *self.image.pixel_scale)
         by_name = {each.name: each for each in known}

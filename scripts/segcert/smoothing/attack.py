@@ -106,8 +106,9 @@ def attack(
 def _within(pixels: Image, direction: npt.NDArray[np.float64], norm: float, levels: int | None = None) -> Image:
     """Move an image in a direction, clipped to [0, 1], as far as the norm allows after clipping and rounding.
 
-    `levels` is the number of grid steps of an image on a grid, or None. If a pixel reaches 0 or 1, the remaining norm
-    is used by the other pixels. Therefore, the norm is reached unless all pixels that move are at 0 or 1.
+    `levels` is the number of steps between 0 and 1 if pixel values are rounded to a grid, otherwise None. If a pixel
+    reaches 0 or 1, the other pixels use the rest of the norm. The full norm is used unless all pixels that move are at
+    0 or 1.
     """
     length = float(np.linalg.norm(direction))
     if length == 0:

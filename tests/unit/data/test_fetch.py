@@ -295,7 +295,7 @@ def test_web_page_with_the_name_of_an_archive_is_quarantined(tmp_path, mirror, c
 
 def test_archive_of_other_files_is_quarantined(tmp_path, mirror):
     write_zip(mirror / NAME, {"notes.txt": b"nothing"})
-    with pytest.raises(DataError, match=r"contains no file .*It is not NLM-MontgomeryCXRSet\.zip"):
+    with pytest.raises(DataError, match=r"contains no file .*not the expected archive NLM-MontgomeryCXRSet\.zip"):
         fetch(MONTGOMERY, tmp_path / "raw", str(mirror_of(mirror)))
     assert not (tmp_path / "raw" / "manifest.json").exists()
 

@@ -226,7 +226,7 @@ def test_bad_members_are_refused_by_name(tmp_path, mirror, member, content, mess
 
 def test_another_archive_is_refused(tmp_path, mirror):
     write_zip(mirror / "NLM-MontgomeryCXRSet.zip", {"readme.txt": b"hello"})
-    with pytest.raises(DataError, match=r"contains no file .*It is not NLM-MontgomeryCXRSet"):
+    with pytest.raises(DataError, match=r"contains no file .*not the expected archive NLM-MontgomeryCXRSet"):
         read("montgomery", mirror, tmp_path / "raw")
 
 

@@ -96,7 +96,7 @@ def test_the_old_names_of_attention_layers_are_read_as_diffusers_reads_them(tmp_
 def test_damaged_weights_are_named(tmp_path, content):
     path = saved(tmp_path) / WEIGHTS
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
-    assert refusal(tmp_path).startswith(f"{path}: does not fit")
+    assert refusal(tmp_path).startswith(f"{path}: does not match")
 
 
 ACCEPTED = [
