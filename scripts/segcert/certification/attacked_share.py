@@ -143,8 +143,8 @@ def lower_bound(votes: int, draws: int, error: float) -> float:
 def measured_fall(clean_votes: int, clean_draws: int, votes: int, draws: int) -> float:
     """Return how far a perturbation lowers the normal quantile of a class's share, as measured.
 
-    The arguments are the numbers of votes and draws, first for the unperturbed image, then for the perturbed one. Shares
-    of 0 and 1 are replaced by those of half a vote more or less, because their quantiles are infinite.
+    The arguments are the numbers of votes and draws, first for the unperturbed image, then for the perturbed one.
+    Shares of 0 and 1 are replaced by those of half a vote more or less, because their quantiles are infinite.
     """
 
     def quantile(count: int, of: int) -> float:
