@@ -14,17 +14,20 @@ Areas are in mm2 or in mm2 at the detector. Without a size in mm, they are numbe
 
 import dataclasses
 import functools
-import hashlib
 import importlib
-import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from segcert.provenance.code import syntax_digest, target_digest
+from segcert.provenance.digests import value_digest
+from segcert.provenance.packages import target_packages, version_of
 
 Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
@@ -133,8 +136,8 @@ def measurements_of(
 
     The function is called once per draw, which is n0 + n times per image. It must depend only on its arguments, because
     its values are stored. Its module must be importable, for example from a folder on PYTHONPATH. Tables show the
-    measurement under the function's name, without a unit. The values are recomputed when the pixel size or the
-    function's source file changes. This requires new draws unless label maps were kept.
+    measurement under the function's name, without a unit. The values are recomputed when the pixel size, the code of
+    the module or the code of a module that it imports changes. This requires new draws unless label maps were kept.
 
     Examples
     --------
@@ -296,9 +299,8 @@ def _measurements_of(
 
 
 def _built_in(name: str, unit: str, function: Callable[..., float], *arguments: Any) -> Measurement:
-    code = [inspect.getsource(each) for each in (function, _largest_pieces, _edges)]
-    text = f"{name} {code} {SECOND_LUNG} {SMALLEST_HEART} {arguments}"
-    return Measurement(name, unit, lambda labels: function(labels, *arguments), _digest(text))
+    digest = value_digest([name, _code_of_this_module(), version_of("numpy"), version_of("scipy"), arguments])
+    return Measurement(name, unit, lambda labels: function(labels, *arguments), digest)
 
 
 def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
@@ -313,15 +315,24 @@ def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
         ) from error
     if not callable(function):
         raise MeasurementError(f"`measurements`: {specification} is a {type(function).__name__}; expected a function")
-    file = getattr(module, "__file__", None)
-    source = Path(file).read_text(errors="replace") if file else ""
-    return Measurement(
-        attribute,
-        "",
-        lambda labels: float(function(labels, pixel_size)),
-        _digest(f"{specification} {pixel_size} {source}"),
-    )
+    digest = value_digest([specification, pixel_size, *_code_and_packages(module, specification)])
+    return Measurement(attribute, "", lambda labels: float(function(labels, pixel_size)), digest)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def code_of(specification: str) -> str | None:
+    """Return the digest of a user-supplied measurement's code: its module and all that this module imports.
+
+    If the measurement is in an installed package, return the package's version and a digest of its files.
+    """
+    return target_digest(specification) or " ".join(target_packages(specification).values()) or None
+
+
+@functools.cache
+def _code_of_this_module() -> str:
+    return syntax_digest(Path(__file__).read_bytes(), __file__)
+
+
+@functools.cache
+def _code_and_packages(_module: ModuleType, specification: str) -> tuple[str | None, dict[str, str]]:
+    """Return a measurement's code and packages as they were when this process imported its module."""
+    return code_of(specification), {"numpy": version_of("numpy"), **target_packages(specification)}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -106,6 +107,23 @@ def rounding_of(network: Any, precision: str = "float32") -> str:
     parameters = network.parameters() if isinstance(network, torch.nn.Module) else ()
     short = any(each.is_floating_point() and each.dtype.itemsize < torch.float32.itemsize for each in parameters)
     return "bfloat16" if short else precision
+
+
+def rounding(device: torch.device) -> dict[str, Any]:
+    """Return what decides how networks round on a device, except their code, precision and batch size.
+
+    These are the versions of torch and numpy, the kind of processor, torch's settings for float32 arithmetic, and on a
+    CPU the number of threads. benchmarks/rounding.py measures their effect.
+    """
+    backends: Any = torch.backends
+    found: dict[str, Any] = {"torch": torch.__version__, "numpy": np.__version__}
+    found["float32_matmul"] = torch.get_float32_matmul_precision()
+    if device.type == "cuda":
+        found |= {"processor": torch.cuda.get_device_name(device), "cudnn": backends.cudnn.version()}
+        found["tf32"] = f"{backends.cudnn.conv.fp32_precision}, {backends.cuda.matmul.fp32_precision}"
+        found["deterministic"] = torch.get_deterministic_debug_mode() > 0
+        return found
+    return found | {"processor": backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}
 
 
 def is_same(logits: Tensor, others: Tensor, precision: str = "float32") -> bool:

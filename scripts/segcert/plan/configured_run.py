@@ -19,7 +19,7 @@ from segcert.data.catalogue import RELEASED_AS_JPEG, Dataset, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.splits import expected_tests, rule_of
 from segcert.data.user_data import OwnFolder
-from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of
+from segcert.measurements import MeasurementError, applicable, check_measurements, code_of, measurements_of
 from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.folders import CONFIG, DENOISER_FILES, PROGRAM, WEIGHTS
 from segcert.provenance.code import target_digest
@@ -141,8 +141,8 @@ class ConfiguredRun:
 
     def measured_code(self, dataset: str) -> list[str | None]:
         """Return the code digests of user-supplied measurements. If one changes, the measuring jobs run again."""
-        own = [name for name in self.config.measurements if ":" in name]
-        return [each.digest for each in measurements_of(own, self.about[dataset].classes)]
+        own = applicable(self.config.measurements, self.about[dataset].classes)
+        return [code_of(name) for name in own if ":" in name]
 
     def shards(self, dataset: str) -> int:
         """Return the number of shards into which a data set's test images are split, one for each sampling job."""

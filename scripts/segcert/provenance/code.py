@@ -15,6 +15,8 @@ import hashlib
 import importlib.util
 import os
 import sys
+import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 from segcert.provenance.digests import value_digest
@@ -25,7 +27,9 @@ SILENT = frozenset(
         "segcert/io/interruption.py",
         "segcert/io/progress.py",
         "segcert/networks/gpus.py",
+        "segcert/provenance/code.py",
         "segcert/provenance/environment.py",
+        "segcert/provenance/packages.py",
         "segcert/provenance/recording.py",
         "segcert/provenance/records.py",
         "segcert/provenance/storage.py",
@@ -74,47 +78,79 @@ def target_digest(target: str) -> str | None:
 
     Return None for an installed package, which the locked environment covers, and for a module that is not found.
     """
+    closure = target_closure(target)
+    if closure is None:
+        return None
+    return value_digest({name: CodeFile.read(path).full_digest for name, path in closure.items()})
+
+
+def target_closure(target: str) -> dict[str, Path] | None:
+    """Return the paths of a user-supplied module and of all user-supplied modules that it imports, by relative path.
+
+    Imports are resolved in the folder that contains the module's package, then in the other folders from which Python
+    imports user-supplied code. Return None for an installed package, and for a module that is not found. `target` is
+    `package.module:name`; the module is not imported.
+    """
     modules = target.partition(":")[0].split(".")
     spec = importlib.util.find_spec(modules[0])
     if spec is None:
         return None
     for location in spec.submodule_search_locations or filter(None, [spec.origin]):
-        root = Path(location).parent
-        if "site-packages" in root.parts:
+        root = Path(location).parent.resolve()
+        if _is_installed(root):
             continue
         module = root.joinpath(*modules)
         for file in (module.with_suffix(".py"), module / "__init__.py"):
             if file.is_file():
-                return code_digest(file, root=root, messages=True)
+                return import_closure(file, root=root, others=_user_folders())
     return None
 
 
-def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, Path]:
-    """Return the paths of a script and of all modules below `root` that it imports, keyed by relative path and sorted.
+def _user_folders() -> list[Path]:
+    """Return the folders on Python's path that contain neither installed packages nor segcert."""
+    own = Path(__file__).resolve().parents[2]
+    folders = dict.fromkeys(Path(entry or ".").resolve() for entry in sys.path)
+    return [folder for folder in folders if folder.is_dir() and folder != own and not _is_installed(folder)]
+
+
+def _is_installed(folder: Path) -> bool:
+    """Return True for a folder of installed packages or of Python's own library."""
+    library = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
+    return not {"site-packages", "dist-packages"}.isdisjoint(folder.parts) or any(map(folder.is_relative_to, library))
+
+
+def import_closure(
+    script: str | Path, *loaded: str | Path, root: str | Path | None = None, others: Sequence[Path] = ()
+) -> dict[str, Path]:
+    """Return the paths of a script and of all modules that it imports, by relative path, sorted.
 
     `loaded` lists modules that the script loads by name. `root` is the folder from which imports are resolved, by
-    default the script's folder. Modules without statements, such as most `__init__.py` files, are left out.
+    default the script's folder. `others` are further folders, which are searched afterwards. Modules without
+    statements, such as most `__init__.py` files, are left out.
     """
     script = Path(script).resolve()
     root = Path(root).resolve() if root else script.parent
     empty = CodeFile.parse(b"", "").digest
     closure: dict[str, Path] = {}
     seen: set[str] = set()
-    exists: dict[str, bool] = {}
+    found: dict[str, Path | None] = {}
     pending = [Path(module).resolve().relative_to(root).as_posix() for module in (script, *loaded)]
     while pending:
         name = pending.pop()
         if name in seen or name in SILENT:
             continue
         seen.add(name)
-        code = CodeFile.read(root / name)
+        path = found.get(name) or root / name
+        code = CodeFile.read(path)
         if code.digest != empty:
-            closure[name] = root / name
+            closure[name] = path
         package = tuple(name.split("/")[:-1])
         for candidate in _candidates(package, code.imports):
-            if candidate not in exists:
-                exists[candidate] = os.path.isfile(f"{root}/{candidate}")
-            if exists[candidate]:
+            if candidate not in found:
+                folders = (folder for folder in (root, *others) if os.path.isfile(f"{folder}/{candidate}"))
+                first = next(folders, None)
+                found[candidate] = None if first is None else first / candidate
+            if found[candidate]:
                 pending.append(candidate)
     return dict(sorted(closure.items()))
 
@@ -181,6 +217,8 @@ def _parse(source: bytes) -> CodeFile:
         elif isinstance(node, ast.ImportFrom):
             module = tuple(node.module.split(".")) if node.module else ()
             imports |= {(node.level, module), *((node.level, (*module, alias.name)) for alias in node.names)}
+        elif isinstance(node, ast.Call) and (loaded := _loaded_by_name(node)):
+            imports.add((0, loaded))
         elif isinstance(node, HAVE_DOCSTRINGS) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     full_digest = _tree_digest(tree)
@@ -190,6 +228,15 @@ def _parse(source: bytes) -> CodeFile:
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     node.value = ""
     return CodeFile(_tree_digest(tree), full_digest, frozenset(imports))
+
+
+def _loaded_by_name(call: ast.Call) -> tuple[str, ...]:
+    """Return the parts of the dotted name that `import_module("...")` or `__import__("...")` loads; () for others."""
+    function = getattr(call.func, "attr", getattr(call.func, "id", None))
+    argument = call.args[0] if call.args else None
+    if function not in ("import_module", "__import__") or not isinstance(argument, ast.Constant):
+        return ()
+    return tuple(argument.value.split(".")) if isinstance(argument.value, str) else ()
 
 
 def _tree_digest(tree: ast.Module) -> str:

@@ -6,9 +6,7 @@ from typing import Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
 
-import segcert
 from segcert.data.errors import DataError
 from segcert.data.identifiers import withheld
 from segcert.data.lossy import is_lossy
@@ -16,6 +14,7 @@ from segcert.data.raster import Raster
 from segcert.data.user_data import read_own_image
 from segcert.networks.folders import CONFIG, ModelError, preprocessing_of
 from segcert.networks.registry import input_channels
+from segcert.networks.replicated import Replicated
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.shard import Pairing
 from segcert.smoothing.store import BlockStore
@@ -164,17 +163,6 @@ class Networks(Pairing):
             pool=self._pool,
             bits=image.bits,
             store=store,
-            identity={**self.digests, "segcert": segcert.__version__},
+            identity=self.identity(self.code),
+            packages=self.packages,
         )
-
-
-class Replicated(nn.Module):
-    """A colour network applied to gray images: noise is added before the gray channel is replicated."""
-
-    def __init__(self, model: nn.Module, channels: int) -> None:
-        super().__init__()
-        self.model, self.channels = model, channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.model(x.expand(-1, self.channels, -1, -1))
-        return logits

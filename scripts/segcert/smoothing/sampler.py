@@ -2,7 +2,7 @@
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -25,6 +25,7 @@ from segcert.networks.runtime import (
     is_same,
     on_device,
     ran_out_of_memory,
+    rounding,
     rounding_of,
 )
 from segcert.provenance.digests import array_digest, value_digest
@@ -47,7 +48,7 @@ Model = Callable[[Tensor], Tensor]
 Denoise = Callable[[Tensor, float], Tensor]
 MOST_CLASSES = 254
 NOT_FINITE = 255
-RUNTIME = "runtime"
+CODE, RUNTIME = "code", "runtime"
 READ_LATER = 2  # largest number of batches on a GPU whose labels wait to be counted
 
 
@@ -92,6 +93,8 @@ class SmoothedSegmenter:
     identity
         Digests that identify the sampled function (model, denoiser and code), as plain JSON. The default contains
         digests of the modules' structure and weights. With a store, different models must have different identities.
+    packages
+        Versions of further packages that the networks use, by name. Votes record them with those of torch and numpy.
 
     Raises
     ------
@@ -137,6 +140,7 @@ class SmoothedSegmenter:
         block_size: int = 50,
         store: BlockStore | None = None,
         identity: dict[str, Any] | None = None,
+        packages: Mapping[str, str] | None = None,
     ) -> None:
         self.noise = Noise(float(sigma), seed, noise, bits)
         if min(batch_size, block_size, pool) < 1:
@@ -164,6 +168,7 @@ class SmoothedSegmenter:
                     )
                 part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.identity = identity or {"segmenter": module_digest(model), "denoiser": module_digest(denoiser)}
+        self.packages = dict(packages or {})
         self.device, self.precision = torch.device(device), precision
         self.model: Model = compile_network(model, self.device) if compiled else model
         self.denoiser: Denoise | None = compile_network(denoiser, self.device) if compiled else denoiser
@@ -286,7 +291,7 @@ class SmoothedSegmenter:
 
         def votes() -> Votes:
             _wait_for(counting)
-            origin = key | {"batch_size": self.batch_size}
+            origin = dict(key)
             if self.store and (earlier := self.store.extended_from(key, n)):
                 origin["earlier_n"] = earlier
             return build_votes(selection, estimation, self.sigma, origin)
@@ -392,22 +397,37 @@ class SmoothedSegmenter:
                 raise SamplingError(f"{name}: {refusal}") from error
 
     def check(self, votes: Votes, image: npt.ArrayLike) -> None:
-        """Raise SamplingError, naming the difference, if votes come from a different model, image or settings."""
+        """Raise SamplingError, naming the difference, if votes come from a different model, image or settings.
+
+        Other code, versions or threads are not a difference: they may give the same draws (see `differences`).
+        """
         if votes.sigma != self.sigma:
             raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}")
         for name, expected in self.key(checked_image(image)).items():
-            if name != RUNTIME and votes.origin.get(name) != expected:
+            if name not in (CODE, RUNTIME) and votes.origin.get(name) != expected:
                 raise SamplingError(
                     f"votes: found {name} {votes.origin.get(name)}; expected {expected}. Draw the votes "
                     "again, or use the model, image and settings with which they were drawn"
                 )
 
-    def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
-        """Return everything that determines the label map of a draw, except for the draw's stream and number.
+    def differences(self, votes: Votes) -> list[str]:
+        """Return what differs between this process and the one that drew the votes: code, versions and threads."""
+        then, now = votes.origin.get(RUNTIME, {}), self.runtime()
+        names = sorted(then.keys() | now.keys()) if isinstance(then, dict) else ()
+        lines = [f"{name} {now.get(name)} (then {then.get(name)})" for name in names if then.get(name) != now.get(name)]
+        if votes.origin.get(CODE) != self.identity.get(CODE):
+            lines.append("the code that a draw passes through")
+        return lines
 
-        The batch size is not included, because it affects logits only through rounding.
+    def runtime(self) -> dict[str, Any]:
+        """Return the versions, kind of processor, threads and settings with which the networks run."""
+        return rounding(self.device) | self.packages
+
+    def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
+        """Return everything that can change the label map of a draw, except for the draw's stream and number.
+
+        The batch size and the number of threads are included, because they change how logits are rounded.
         """
-        gpu = f", {torch.cuda.get_device_name(self.device)}" if self.device.type == "cuda" else ""
         return {
             **self.identity,
             "image": image_digest(image),
@@ -418,8 +438,9 @@ class SmoothedSegmenter:
             "pool": self.pool,
             "precision": self.precision,
             "compiled": self.compiled,
+            "batch_size": self.batch_size,
             "device": self.device.type,
-            RUNTIME: f"torch {torch.__version__}{gpu}",
+            RUNTIME: self.runtime(),
         }
 
 

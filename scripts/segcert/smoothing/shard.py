@@ -13,14 +13,22 @@ from segcert.data.dataset import PreparedDataset
 from segcert.io.interruption import interrupted_between_steps
 from segcert.io.progress import log, track
 from segcert.measurements import measurements_of
+from segcert.networks.architectures import modules_of
 from segcert.networks.folders import denoiser_digest, segmenter_digest
 from segcert.networks.registry import load_segmenter
+from segcert.provenance.code import code_digest, target_digest
+from segcert.provenance.packages import target_packages, version_of
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes, save_votes
 
 if TYPE_CHECKING:
     from segcert.networks.denoiser import DiffusionDenoiser
+
+SCRIPTS = Path(__file__).parents[2]
+# Modules through which every draw passes, besides those of its networks
+DRAWING = ("segcert/smoothing/sampler.py", "segcert/networks/registry.py", "segcert/networks/replicated.py")
+DENOISING = "segcert/networks/denoiser.py"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +74,38 @@ class Pairing:
             "denoiser": denoiser_digest(self.denoiser, self.denoising_steps),
         }
 
+    @property
+    def _target(self) -> str:
+        """The `package.module:factory` from which the segmenter is built; "" for a built-in or exported network."""
+        architecture: str = self.config.get("architecture", "")
+        return architecture if ":" in architecture else ""
+
+    @functools.cached_property
+    def code(self) -> str:
+        """Digest of segcert's code that a draw passes through, for draws that no rule of the workflow makes."""
+        loaded = modules_of(self.config.get("architecture", ""))
+        loaded += [DENOISING] if self.denoiser is not None else []
+        first, *others = [SCRIPTS / module for module in (*DRAWING, *loaded)]
+        return code_digest(first, *others, root=SCRIPTS)
+
+    @functools.cached_property
+    def packages(self) -> dict[str, str]:
+        """Versions of the packages that the networks use, besides torch and numpy."""
+        used = target_packages(self._target) if self._target else {}
+        return used | ({"diffusers": version_of("diffusers")} if self.denoiser is not None else {})
+
+    def identity(self, code: str | None) -> dict[str, Any]:
+        """Return what identifies the function that is smoothed: digests of both networks and of their code.
+
+        `code` is the digest of segcert's code. A user-supplied architecture adds the digest of its own code.
+        """
+        identity: dict[str, Any] = dict(self.digests)
+        if code is not None:
+            identity["code"] = code
+        if self._target:
+            identity["target"] = target_digest(self._target)
+        return identity
+
     def smoothed_segmenter(self, sigma: float, *, code: str | None = None, **options: Any) -> SmoothedSegmenter:
         """Build a smoothed segmenter from both networks. `options` are further arguments for SmoothedSegmenter."""
         return SmoothedSegmenter(
@@ -73,7 +113,8 @@ class Pairing:
             sigma,
             len(self.config["classes"]),
             self.denoise,
-            identity=self.digests | ({"code": code} if code is not None else {}),
+            identity=self.identity(code),
+            packages=self.packages,
             **options,
         )
 

@@ -163,7 +163,7 @@ def test_a_shorter_block_is_extended_and_a_longer_one_is_kept(tmp_path):
     assert model.calls == calls
 
 
-@pytest.mark.parametrize("before", [{"block_size": 3}, {"batch_size": 7}, {"batch_size": 16, "block_size": 16}])
+@pytest.mark.parametrize("before", [{"block_size": 3}, {"block_size": 16}])
 def test_blocks_of_another_size_are_used(tmp_path, before):
     model, store = Counting(), BlockStore(tmp_path)
     options = {"batch_size": 5, "block_size": 10, "store": store, "identity": {"model": "m"}}

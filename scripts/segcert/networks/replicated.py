@@ -1,0 +1,15 @@
+"""Adapter that applies a colour network to gray images."""
+
+from torch import Tensor, nn
+
+
+class Replicated(nn.Module):
+    """A colour network applied to gray images: noise is added before the gray channel is replicated."""
+
+    def __init__(self, model: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.model, self.channels = model, channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.model(x.expand(-1, self.channels, -1, -1))
+        return logits

@@ -1,0 +1,52 @@
+"""Installed packages that user-supplied code uses, and their versions."""
+
+import functools
+import importlib.metadata
+import sys
+
+from segcert.provenance.code import CodeFile, target_closure
+from segcert.provenance.digests import value_digest
+
+SHORT = 12  # number of digits of a digest that is shown beside a version
+
+
+@functools.cache
+def version_of(package: str) -> str:
+    """Return the version of the installed package that an import name belongs to; "unknown" if there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    names = importlib.metadata.packages_distributions().get(package, [])
+    return ", ".join(sorted(map(importlib.metadata.version, names))) or "unknown"
+
+
+@functools.cache
+def installed_code(package: str) -> str:
+    """Return a package's version and a digest of its installed files.
+
+    The digest tells apart two installations of a package that a user changed without changing its version.
+    """
+    names = importlib.metadata.packages_distributions().get(package, [])
+    files = {
+        str(file): file.hash.value
+        for name in names
+        for file in importlib.metadata.files(name) or ()
+        if file.hash and file.suffix in (".py", ".so", ".pyd")
+    }
+    return f"{version_of(package)} {value_digest(files)[:SHORT]}"
+
+
+def target_packages(target: str) -> dict[str, str]:
+    """Return the versions of the installed packages that a user-supplied `package.module:name` uses, by import name.
+
+    If the target is in an installed package, that package is returned, with a digest of its files. The target is not
+    imported.
+    """
+    closure = target_closure(target)
+    if closure is None:
+        package = target.partition(":")[0].partition(".")[0]
+        return {} if package in sys.stdlib_module_names else {package: installed_code(package)}
+    own = {name.partition("/")[0].removesuffix(".py") for name in closure}
+    imported = {package for path in closure.values() for package in CodeFile.read(path).packages} - own
+    return {package: version_of(package) for package in sorted(imported - {"torch", "numpy", "segcert"})}
