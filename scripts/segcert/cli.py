@@ -116,7 +116,10 @@ def certify(
     ] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Store the label map of each draw.")] = False,
     radius_map: Annotated[bool, typer.Option("--radius-map", help="Write a map of each pixel's radius.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for the noise.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of the noise; default: drawn at random for each image, and kept in OUT."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of noisy copies per network call.")] = 10,
     precision: Annotated[
         Precision, typer.Option(help="Precision of the networks; bfloat16 is for GPUs.")
@@ -134,6 +137,8 @@ def certify(
 
     The label map is also written on the pixel grid of the file.
     """
+    import dataclasses
+
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.folders import ModelError
     from segcert.networks.runtime import set_up_torch
@@ -147,6 +152,8 @@ def certify(
         write_certificate,
     )
     from segcert.single_image.inputs import Networks, Reading, Sampling
+    from segcert.single_image.seeds import seed_for
+    from segcert.smoothing.noise import image_digest
     from segcert.smoothing.store import BlockStore
 
     if pixel_size and min(pixel_size) <= 0:
@@ -155,7 +162,7 @@ def certify(
         raise DataError(f"--window: found {window[0]:g} {window[1]:g}; expected the lower value first")
     require_own_results(images, out)
     networks = Networks.load(segmenter, denoiser, denoising_steps)
-    sampling = Sampling(sigma, n0, n, seed, batch_size, precision.value, noise.value)
+    sampling = Sampling(sigma, n0, n, seed or 0, batch_size, precision.value, noise.value)
     decision = Decision(tau, alpha, method.value, k)
     check_measurements(measure or [], decide or [], [networks.config["classes"]])
     thresholds = dict(map(parse_decision, decide or []))
@@ -175,6 +182,9 @@ def certify(
     if not cases:
         raise DataError("\n".join(map(str, refused)))
     for path, image, asked in cases:
+        if seed is None:  # drawn after the image was read, and kept before the first draw
+            drawn = seed_for(store or out, image_digest(image.unit()), networks.digests)
+            sampling = dataclasses.replace(sampling, seed=drawn)
         smoothed = networks.smoothed(image, sampling, target, BlockStore(store or out / DRAWS))
         try:
             votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)

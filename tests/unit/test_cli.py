@@ -1,6 +1,7 @@
 """The `segcert` command on user-supplied images, with a tiny segmenter."""
 
 import json
+import secrets
 import shutil
 from pathlib import Path
 
@@ -203,7 +204,7 @@ def test_explain_says_when_draws_were_added(run, image, segmenter, tmp_path):
 
 def test_verify_repeats_draws_and_notices_every_change(run, image, segmenter, tmp_path):
     out = tmp_path / "out"
-    certified(run, image, segmenter, out, "--keep-draws", "--noise", "exact", "--measure", "area")
+    certified(run, image, segmenter, out, "--keep-draws", "--noise", "exact", "--measure", "area", "--seed", 0)
     certificate = out / "chest.certificate.json"
     assert "20 of 70 draws, chosen at random" in run("verify", certificate)
     assert "all 70 draws: " in run("verify", certificate, "--all")
@@ -233,6 +234,60 @@ def test_verify_repeats_draws_and_notices_every_change(run, image, segmenter, tm
     labels.write_bytes(content)
     image.write_bytes(image.read_bytes() + b"x")
     assert "chest.png: found SHA-256" in run("verify", certificate)
+
+
+def seed_of(out):
+    return read_certificate(out / "chest.certificate.json")["sampling"]["seed"]
+
+
+def test_the_seed_is_random_and_kept(run, image, segmenter, tmp_path):
+    """With the known seed 0, whoever chooses the image could search for one whose certificate is wrong."""
+    first, again, shared = tmp_path / "first", tmp_path / "again", tmp_path / "shared"
+    certified(run, image, segmenter, first)
+    certified(run, image, segmenter, again)
+    assert 0 not in (seed_of(first), seed_of(again))
+    assert seed_of(first) != seed_of(again)
+    before = {path.name: path.read_bytes() for path in first.iterdir() if path.is_file()}
+    shutil.rmtree(first / ".draws")
+    certified(run, image, segmenter, first)
+    assert {path.name: path.read_bytes() for path in first.iterdir() if path.is_file()} == before
+    certified(run, image, segmenter, first, "--n", 90)
+    assert seed_of(first) == json.loads(before["chest.certificate.json"])["sampling"]["seed"]
+    certified(run, image, segmenter, first, "--seed", 7)
+    assert seed_of(first) == 7
+    for name in ("a", "b"):
+        certified(run, image, segmenter, tmp_path / name, "--store", shared)
+    assert seed_of(tmp_path / "a") == seed_of(tmp_path / "b")
+    assert not (tmp_path / "a/.seeds").exists()
+
+
+def test_another_image_or_network_has_another_seed(run, image, segmenter, tmp_path):
+    out, found = tmp_path / "out", []
+    for folder in (segmenter, save_tiny(tmp_path / "colour", 3)):
+        certified(run, image, folder, out)
+        found.append(seed_of(out))
+    certified(run, image, segmenter, out, "--size", 24)
+    assert len({*found, seed_of(out)}) == 3
+
+
+def test_the_seed_is_drawn_after_the_images_were_read_and_kept_before_the_first_draw(
+    run, image, segmenter, tmp_path, monkeypatch
+):
+    events, out = [], tmp_path / "out"
+    read, drawn = Networks.read_image, secrets.randbelow
+    monkeypatch.setattr(Networks, "read_image", lambda *each: events.append("read") or read(*each))
+    monkeypatch.setattr(secrets, "randbelow", lambda limit: events.append("seed") or drawn(limit))
+
+    def first_draw(self, x_noisy):
+        events.append(f"draw with {len(list(out.glob('.seeds/*.json')))} seed kept")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SmoothedSegmenter, "logits", first_draw)
+    certified(run, image, segmenter, out)
+    assert events == ["read", "seed", "draw with 1 seed kept"]
+    (kept,) = out.glob(".seeds/*.json")
+    kept.write_text('{"seed": "x"}')
+    assert f"{kept}: is damaged (found 'x'); expected a seed. Delete the file" in certified(run, image, segmenter, out)
 
 
 def test_a_gray_image_passes_a_colour_network(run, image, tmp_path):
@@ -280,7 +335,7 @@ def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments,
     output = certified(run, image, segmenter, tmp_path / "out", *arguments)
     assert output.startswith("segcert: ")
     assert message in output
-    assert not (tmp_path / "out").exists()
+    assert not any(path.is_file() for path in (tmp_path / "out").glob("*")), "at most a seed was kept"
 
 
 def test_one_bad_file_leaves_the_others_certified(run, image, segmenter, tmp_path):
@@ -328,20 +383,27 @@ def test_killed_batch_resumes_and_names_its_bad_files(run, mixed_files, segmente
         arguments = ("--segmenter", segmenter, "--sigma", 0.25, "--out", out, "--n", 60, "--batch-size", 35)
         return run("certify", *mixed_files, *arguments, "--threads", 1)
 
+    def seeds(folder):
+        documents = [json.loads(path.read_text()) for path in sorted(folder.glob("*.certificate.json"))]
+        return [document["sampling"]["seed"] for document in documents]
+
     monkeypatch.setattr(SmoothedSegmenter, "logits", counted)
     stop_at = None
     output = batch(tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole/.seeds", tmp_path / "parts/.seeds")  # so that the results can be compared
     assert output.startswith("segcert: 5 of 50 images were not certified:")
     assert all(f"/{name}" in output for name in ("b0.dcm", "b1.png", "b2.tif", "b3.tif", "b4.png"))
     everything = len(calls)
     stop_at = everything // 2
     assert batch(tmp_path / "parts") == "130"
     assert 10 < len(list((tmp_path / "parts").glob("*.certificate.json"))) < 35
+    kept = seeds(tmp_path / "parts")
     stop_at = None
     assert batch(tmp_path / "parts") == output.replace("whole", "parts")
     assert len(calls) < 0.6 * everything, "the draws of the first half are not drawn again"
     results = [path for path in (tmp_path / "whole").iterdir() if path.is_file()]
-    assert len(list((tmp_path / "whole").glob("*.certificate.json"))) == 45
+    assert len(set(seeds(tmp_path / "whole"))) == 24, "each image has its own seed, and the files show 24 images"
+    assert set(kept) < set(seeds(tmp_path / "parts"))
     for path in results:
         assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes()
 

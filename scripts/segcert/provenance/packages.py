@@ -7,7 +7,7 @@ import sys
 from segcert.provenance.code import CodeFile, target_closure
 from segcert.provenance.digests import value_digest
 
-SHORT = 12  # number of digits of a digest that is shown beside a version
+SHORT = 12  # number of digits of a digest that follows a version
 
 
 @functools.cache

@@ -69,7 +69,8 @@ class SmoothedSegmenter:
     batch_size
         Number of noisy copies per model call. The last batch is padded to this size, so all calls have the same shape.
     seed
-        Seed of the noise. The same seed, image and draw give the same noise at every sigma.
+        Seed of the noise. The same seed, image and draw give the same noise at every sigma. Certificates assume that
+        the image was not chosen with knowledge of the seed (docs/noise.md).
     device
         Device of the networks: "cpu" or "cuda".
     precision

@@ -1,4 +1,4 @@
-"""What can change a vote is in the key of its blocks, and what cannot is not."""
+"""Keys of stored draws contain everything that can change a vote, and nothing else."""
 
 import importlib.metadata
 import json
@@ -43,7 +43,7 @@ def logits(x):
     return torch.cat([torch.full_like(x, {level}), x], dim=1)
 """
 WAYS = {
-    "beside": ("import own_layers", "own_layers", "."),
+    "in the same folder": ("import own_layers", "own_layers", "."),
     "in another folder": ("import own_layers", "own_layers", "elsewhere"),
     "in a package": ("from own_package import own_layers", "own_layers", "./own_package"),
     "by name": ("own_layers = importlib.import_module('own_layers')", "own_layers", "."),

@@ -1,0 +1,42 @@
+"""Random seeds of single images, kept so that an interrupted command goes on with the same noise.
+
+Noise is a function of the seed and the image. Whoever knows the seed can search for an image whose certificate is
+wrong. A seed that is drawn after the image was read leaves nothing to search.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segcert.io.atomic import atomic_file
+from segcert.io.json_files import parse_json
+from segcert.provenance.digests import value_digest
+from segcert.single_image.schema import DocumentError
+
+FOLDER = ".seeds"
+LIMIT = 2**53  # every reader of JSON reads integers below this exactly
+
+
+def seed_for(folder: str | Path, image: str, networks: Mapping[str, str | None]) -> int:
+    """Return the seed that `folder` keeps for an image and networks, given by their digests.
+
+    If there is none, draw a seed at random, and write it before returning it. Raises DocumentError for a damaged file.
+    """
+    about: dict[str, Any] = {"image": image, **networks}
+    path = Path(folder, FOLDER, f"{value_digest(about)}.json")
+    if path.exists():
+        try:
+            seed = parse_json(path.read_bytes())["seed"]
+            if type(seed) is not int or not 0 <= seed < LIMIT:
+                raise ValueError(f"found {seed!r}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise DocumentError(
+                f"{path}: is damaged ({error}); expected a seed. Delete the file to draw a new seed, or pass --seed"
+            ) from error
+        return int(seed)
+    seed = secrets.randbelow(LIMIT)
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps({"seed": seed, **about}, indent=2) + "\n")
+    return seed
