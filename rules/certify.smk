@@ -30,6 +30,7 @@ rule certify:  # one job decides all noise levels, because starting a job takes 
         measurements=chosen(ASKED.measurements),
         measured_code=chosen(ASKED.measured_code),
         thresholds=dict(parse_decision(decision) for decision in CONFIG.decisions),
+        store=STORE,
     script:
         "../scripts/certify.py"
 

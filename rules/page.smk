@@ -104,6 +104,7 @@ rule page:
         **tracked("page"),
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
         viewer=list(VIEWER_PARTS),
+        table=TABLE,
         template=templates(
             *("base.html.j2", "notices.html.j2", "page.html.j2", "page_parts.html.j2", "page_provenance.html.j2"),
             *("viewer.html.j2", "page.css", "page.js", "viewer.js", "viewer_pictures.js"),

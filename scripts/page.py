@@ -31,4 +31,5 @@ with recorded(snakemake):
         checks=json.loads(Path(files.checks).read_text()),
         digests={path: file_digest(path) for path in files.artifacts},
         run_records=[read_record(path) for path in params.recorded],
+        collected=read_record(params.table),
     )

@@ -23,6 +23,7 @@ with recorded(snakemake):
         manifests=read_manifests(files.manifests),
         example=(files.example, Path(files.caption).read_text(encoding="utf-8").strip()),
         certificates=files.certificates,
+        collected=read_record(files.certificates),
         packages=packages,
         configuration=params.configuration,
     )

@@ -1,5 +1,6 @@
 import gc
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 DVC = ROOT / ".venv-dvc/bin/dvc"
 if DVC.exists():  # copies of the repository have no environments
     os.environ.setdefault("SEGCERT_DVC", str(DVC))
+# No test writes into the ledger of decisions of the person who runs it; see also the fixture `state`.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="segcert-state-")
 # Reasons for a skip in continuous integration (CI is set): its machine cannot have this, or the case does not exist.
 MAY_SKIP = (
     "needs a GPU",
@@ -52,6 +55,14 @@ def pytest_make_collect_report(collector):
 def scripts():
     """Folder of the scripts and the library."""
     return ROOT / "scripts"
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path_factory, monkeypatch):
+    """Folder in which this test's processes keep the user's state: an empty ledger of decisions."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture

@@ -137,23 +137,21 @@ def certify(
 
     The label map is also written on the pixel grid of the file.
     """
-    import dataclasses
-
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.folders import ModelError
     from segcert.networks.runtime import set_up_torch
+    from segcert.provenance.ledger import Ledger
     from segcert.single_image.certificate_file import (
         DRAWS,
         Decision,
         certificate_path,
         check_decision,
-        extended_from,
         require_own_results,
         write_certificate,
     )
+    from segcert.single_image.explain import remarks
     from segcert.single_image.inputs import Networks, Reading, Sampling
-    from segcert.single_image.seeds import seed_for
-    from segcert.smoothing.noise import image_digest
+    from segcert.single_image.seeds import seeded
     from segcert.smoothing.store import BlockStore
 
     if pixel_size and min(pixel_size) <= 0:
@@ -181,10 +179,10 @@ def certify(
         cases.append((path, image, asked))
     if not cases:
         raise DataError("\n".join(map(str, refused)))
+    ledger = Ledger.of_store(store) if store else Ledger.of_user()
     for path, image, asked in cases:
         if seed is None:  # drawn after the image was read, and kept before the first draw
-            drawn = seed_for(store or out, image_digest(image.unit()), networks.digests)
-            sampling = dataclasses.replace(sampling, seed=drawn)
+            sampling = seeded(sampling, store or out, image, networks)
         smoothed = networks.smoothed(image, sampling, target, BlockStore(store or out / DRAWS))
         try:
             votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)
@@ -195,10 +193,11 @@ def certify(
             path,
             out,
             image=image,
-            votes=extended_from(votes, out, path),
+            votes=votes,
             networks=networks,
             sampling=sampling,
             decision=decision,
+            ledger=ledger,
             measurements=asked,
             thresholds=thresholds,
             radii=radius_map,
@@ -206,8 +205,8 @@ def certify(
         )
         name = document["image"]["path"]
         _say(f"{name}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
-        for remark in document["remarks"]:
-            _say(f"  remark: {remark}")
+        for remark in remarks(document):
+            _say(f"  {remark}")
     _say(f"The results are in {out}. To explain a certificate: segcert explain {certificate_path(cases[0][0], out)}")
     if refused:
         listed = "\n".join(f"  {error}" for error in refused)

@@ -602,7 +602,6 @@ FORGERIES = {
         (edits(sampling__precision="bfloat16"), True),
         (edits(certificate__k=5), False),
         (edits(certificate__guarantee="no pixel is wrong"), False),
-        (edits(certificate__earlier_n=[50]), False),
         (edits(abstain=0.01), True),
         (edits(classes__2__certified_pixels=64), True),
         (edits(classes__2__certified_pixels=10**400), True),

@@ -195,11 +195,69 @@ def test_a_missed_heart_leaves_the_ratio_open(run, image, tmp_path):
     assert run("verify", tmp_path / "out/chest.certificate.json").startswith("passed")  # NaN equals NaN
 
 
-def test_explain_says_when_draws_were_added(run, image, segmenter, tmp_path):
-    store = ("--store", tmp_path / "store")
-    certified(run, image, segmenter, tmp_path, *store)
-    certified(run, image, segmenter, tmp_path, *store, "--n", 80)
-    assert "certified before with n = 60" in run("explain", tmp_path / "chest.certificate.json")
+AGAIN = {
+    "more draws": ("--n", 80),
+    "fewer draws": ("--n", 59),
+    "other selection draws": ("--n0", 12),
+    "tau": ("--tau", 0.7),
+    "alpha": ("--alpha", 0.002),
+    "method": ("--method", "holm"),
+    "seed": ("--seed", 6),
+    "sigma": ("--sigma", 0.3),
+    "noise": ("--noise", "exact"),
+}
+
+
+@pytest.mark.parametrize("change", [*AGAIN, "folder"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_second_decision_is_counted_in_every_folder(run, image, segmenter, tmp_path, change, shared):
+    """Only a larger n was once noted, and only in the same folder or store."""
+    store = ("--store", tmp_path / "store") if shared else ()
+    seed = () if change == "folder" else ("--seed", 5)
+    first, second = tmp_path / "first", tmp_path / "second"
+    certified(run, image, segmenter, first, *store, *seed)
+    certified(run, image, segmenter, first, *store, *seed)
+    before = certified_number(first)
+    assert before["number"] == 1
+    assert "This is decision 1 on this image and network" in run("explain", first / "chest.certificate.json")
+    output = certified(run, image, segmenter, second, *store, *seed, *AGAIN.get(change, ()))
+    again = certified_number(second)
+    if change == "folder" and shared:  # a shared store also keeps the seed, so this is the same decision
+        assert again == before
+        return
+    assert again["number"] == 2
+    assert [each["seed"] for each in again["earlier"]] == [read_seed(first)]
+    said = "decision 2 on this image and network; alpha covers one"
+    explained = run("explain", second / "chest.certificate.json")
+    assert said in output
+    assert f"BUT: this is {said}" in explained
+    assert f"sigma 0.25, 10 + 60 copies, seed {read_seed(first)}, noise normal, tau = 0.75, alpha = 0.001" in explained
+    certified(run, image, segmenter, first, *store, *seed)
+    assert certified_number(first) == before, "the first decision, repeated"
+
+
+def certified_number(out):
+    return read_certificate(out / "chest.certificate.json")["decisions"]
+
+
+def read_seed(out):
+    return read_certificate(out / "chest.certificate.json")["sampling"]["seed"]
+
+
+def test_decisions_on_other_images_and_networks_are_not_counted(run, image, segmenter, tmp_path):
+    other = tmp_path / "other/chest.png"
+    other.parent.mkdir()
+    Image.fromarray(255 - PIXELS).save(other)
+    for number, (path, network) in enumerate([(image, segmenter), (other, segmenter), (image, save_tiny(tmp_path, 3))]):
+        certified(run, path, network, tmp_path / f"out{number}")
+        assert certified_number(tmp_path / f"out{number}") == {"number": 1, "earlier": []}
+
+
+def test_a_ledger_that_cannot_be_written_is_no_error(run, image, segmenter, tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert "certified at radius" in certified(run, image, segmenter, tmp_path / "out")
+    assert "this decision is not recorded" in caplog.text
 
 
 def test_verify_repeats_draws_and_notices_every_change(run, image, segmenter, tmp_path):
@@ -569,14 +627,12 @@ def test_files_that_are_not_images_are_named(tmp_path):
             read_own_image(tmp_path / name)
 
 
-def test_certifying_again_with_more_draws_is_noted_without_a_store(run, image, segmenter, tmp_path):
-    certified(run, image, segmenter, tmp_path)
-    certified(run, image, segmenter, tmp_path)
-    assert "certified before" not in run("explain", tmp_path / "chest.certificate.json")
-    certified(run, image, segmenter, tmp_path, "--n", 90)
-    assert "certified before with n = 60" in run("explain", tmp_path / "chest.certificate.json")
-    certified(run, image, segmenter, tmp_path, "--n", 120)
-    assert "certified before with n = 60, 90" in run("explain", tmp_path / "chest.certificate.json")
+def test_every_earlier_decision_is_listed_and_the_certificate_verifies(run, image, segmenter, tmp_path):
+    for n in (60, 90, 120):
+        certified(run, image, segmenter, tmp_path, "--n", n)
+    decided = certified_number(tmp_path)
+    assert decided["number"] == 3
+    assert [each["n"] for each in decided["earlier"]] == [60, 90]
     assert "all 130 draws" in run("verify", tmp_path / "chest.certificate.json")
 
 

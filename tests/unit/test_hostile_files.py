@@ -28,13 +28,13 @@ from segcert.io.progress import printable
 from segcert.networks.folders import ModelError
 from segcert.networks.registry import load_segmenter
 from segcert.provenance.digests import file_digest
+from segcert.provenance.ledger import ABOUT, SETTINGS, Ledger
 from segcert.provenance.lineage import Lineage
 from segcert.provenance.records import RecordError, load_record
 from segcert.provenance.snakemake_metadata import restore_metadata
 from segcert.provenance.staleness import MisplacedRecordError, find_records
 from segcert.results.radius_rows import load_radii
 from segcert.single_image.schema import DocumentError, read_certificate
-from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes, VotesError, load_votes, save_votes
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -152,14 +152,15 @@ def test_votes_with_inconsistent_shapes_are_refused():
         Votes.from_counts(np.zeros((2, 0, 3), int), np.zeros((2, 0, 3), int), 0.25)
 
 
-def test_a_damaged_note_of_earlier_draws_counts_as_empty(tmp_path, caplog):
-    store, key = BlockStore(tmp_path), {"image": "a"}
-    assert store.extended_from(key, 10) == []
-    store.path(key).parent.mkdir(parents=True, exist_ok=True)
-    for note in (b"[5, ", b'{"a": 1}', b'["5"]', b"[" * 100_000):
-        store.path(key).with_suffix(".json").write_bytes(note)
-        assert store.extended_from(key, 10) == []
-    assert "is lost" in caplog.text
+def test_damaged_lines_of_a_ledger_are_left_out_and_the_others_count(tmp_path, caplog):
+    ledger, decision = Ledger(tmp_path), dict.fromkeys(SETTINGS, 1) | dict.fromkeys(ABOUT, "a")
+    ledger.record([decision])
+    (path,) = tmp_path.glob("*/*.jsonl")
+    for line in (b"[5, ", b'{"a": 1}', b'["5"]', b'[{"n": 5}]', b"[" * 100_000, b'[{"n": 5, "alp'):
+        path.write_bytes(path.read_bytes() + line)
+        assert ledger.record([decision])[0].number == 1
+    assert ledger.record([decision | {"n": 2}])[0].number == 2
+    assert "the decisions in it are lost" in caplog.text
 
 
 def test_a_certificate_cannot_name_a_file_in_another_folder(tmp_path):

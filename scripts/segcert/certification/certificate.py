@@ -20,8 +20,8 @@ class Certificate:
 
     A pixel is certified if its label in `labels` is not ABSTAIN. A pixel's certificate is correct if the smoothed model
     gives the pixel this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
-    the confidence, which is a probability over the noise draws. The guarantee is valid only if n was fixed before
-    anyone saw the draws.
+    the confidence, which is a probability over the noise draws. The guarantee is valid for one decision: sigma, n0, n,
+    the seed, tau, alpha and the method were fixed before anyone saw the votes. It is not valid for the best of several.
 
     Attributes
     ----------
@@ -44,9 +44,6 @@ class Certificate:
         Name of the statistical method (see `certify`).
     k
         Parameter k of the method "kfwer"; 1 for other methods.
-    earlier_n
-        Smaller values of n with which this image was certified before. alpha covers a single decision with n fixed
-        beforehand. It does not cover increasing n until the certificate looks good.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -58,7 +55,6 @@ class Certificate:
     n: int
     method: str
     k: int = 1
-    earlier_n: tuple[int, ...] = ()
 
     @property
     def abstain(self) -> float:
@@ -142,7 +138,6 @@ def certify(
         n=votes.n,
         method=method,
         k=k if METHODS[method].takes_k else 1,
-        earlier_n=tuple(votes.origin.get("earlier_n", ())),
     )
 
 

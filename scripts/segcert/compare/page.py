@@ -142,13 +142,7 @@ def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
         )
     for run in runs[1:]:
         yield from _pairing_notices(runs[0], run)
-    extended = [run.name for run in runs if run.certificates["extended"].any()]
-    if extended:
-        yield (
-            "Draws were added after certification.",
-            f"In {', '.join(extended)}, some images had already been certified with fewer draws. alpha covers "
-            "only one decision, with n fixed in advance.",
-        )
+    yield from ((f"{run.name}: {run.decisions[0]}", run.decisions[1]) for run in runs if run.decisions)
     for run, missing in zip(runs, missing_columns(SHOWN, *(run.columns for run in runs)), strict=True):
         if missing:
             yield (

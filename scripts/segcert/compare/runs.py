@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from segcert.io.arrays import StoredArrays
+from segcert.provenance.ledger import notice
 from segcert.provenance.lineage import Lineage, LineageError
 from segcert.provenance.records import RecordError, read_record
 from segcert.results.tables import METRICS, ResultsError, main_table, read_results
@@ -19,7 +20,7 @@ RESAMPLES = 1000
 DECIDING = ["tau", "alpha", "n0", "n", "method"]  # settings that decide certificates, as named in the configuration
 NAMES = ["dataset", "model", "regime", "denoiser", "image"]
 # Columns of certificates.parquet that an older run may lack
-SHOWN = ["radius", "radius_gray_levels", *METRICS, "extended"]
+SHOWN = ["radius", "radius_gray_levels", *METRICS]
 
 
 class CompareError(ValueError):
@@ -36,6 +37,7 @@ class ComparedRun:
     configuration: Mapping[str, Any]  # from the run record of its page; empty if there is no record
     images: Mapping[str, Mapping[str, str]]  # SHA-256 of the pixels, by data set (only sets with votes) and image
     paged: bool  # True if its page exists
+    decisions: tuple[str, str] | None = None  # notice about decisions that are not the first (provenance.ledger)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -105,13 +107,14 @@ def _read_run(root: Path, name: str) -> ComparedRun:
     page = root / "reports" / name / "index.html"
     try:
         configuration = read_record(page).get("params", {}).get("configuration", {})
+        decisions = notice(read_record(path))
     except RecordError as error:
         raise CompareError(str(error)) from error
     images = {}
     for dataset in certificates["dataset"].unique():
         if found := _read_images(root / "results" / name / "votes" / str(dataset)):
             images[dataset] = found
-    return ComparedRun(name, certificates, columns, configuration, images, page.exists())
+    return ComparedRun(name, certificates, columns, configuration, images, page.exists(), decisions)
 
 
 def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:

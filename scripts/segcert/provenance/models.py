@@ -47,6 +47,7 @@ class Record(Part):
     peak_memory_mib: float
     threads: float
     holds: Files = Field({})
+    decisions: dict[str, int] = Field({})
     device: str = ""
     processor: str = ""
 

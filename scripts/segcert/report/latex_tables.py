@@ -11,6 +11,7 @@ import pandas as pd
 
 from segcert.certification.methods import METHODS
 from segcert.io.atomic import atomic_file
+from segcert.provenance.ledger import notice
 from segcert.report.captions import definitions, table_caption
 from segcert.report.cells import Form, Row, across, plain_number
 from segcert.report.format import listed
@@ -185,11 +186,17 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
         path.write_text(text, encoding="utf-8")
 
 
-def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Mapping[str, str]) -> list[Table]:
+def latex_tables(
+    name: str,
+    table: pd.DataFrame,
+    main: pd.DataFrame,
+    titles: Mapping[str, str],
+    collected: Mapping[str, Any] | None = None,
+) -> list[Table]:
     """Return the LaTeX floats for a table in the report: one per data set, or more if it does not fit on a page.
 
-    `main` is the main table, which contains the certificate settings. `titles` maps data sets to the titles with which
-    the captions begin.
+    `main` is the main table, which contains the certificate settings. `titles` contains the data set titles, with
+    which the captions begin. `collected` is the run record of certificates.parquet, which counts the decisions.
     """
     if table.empty:
         return []
@@ -203,7 +210,7 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
         columns = shown_columns(name, LATEX, METHODS[method].weaker)
         sentences = [Tex.fill("{title}.", title=titles[str(dataset)])]
         sentences.append(with_math(table_caption(name, METHODS[method].weaker)))
-        sentences += _about(name, rows, columns, settings)
+        sentences += _about(name, rows, columns, settings, collected)
         caption, named = Tex(" ".join(sentences)), label(name, str(dataset))
         if name == "main":
             floats += _main(rows, columns, caption, named)
@@ -215,7 +222,9 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
     return floats
 
 
-def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.DataFrame) -> Iterator[Tex]:
+def _about(
+    name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.DataFrame, collected: Mapping[str, Any] | None
+) -> Iterator[Tex]:
     """Yield additional caption sentences that explain marks in the cells and state the certificate settings."""
     if name == "main":
         yield with_math(definitions(columns))
@@ -253,8 +262,8 @@ def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.Da
         yield Tex.fill(
             r"\textbf{{A weaker guarantee than under segcertify}}: {said}.", said=with_math(method.guarantee)
         )
-    if main["extended"].any():
-        yield Tex(r"\textbf{Draws were added after certification} of some images, which $\alpha$ does not cover.")
+    if decisions := notice(collected):
+        yield Tex.fill(r"\textbf{{{heading}}}", heading=with_math(decisions[0]))
     if name == "radii" and rows["method"].iloc[0] != method.name:
         yield Tex.fill(
             r"This table shows results of \texttt{{{shown}}}, because \texttt{{{method}}} certifies no radii.",

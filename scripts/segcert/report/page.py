@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from segcert.certification.methods import METHODS
 from segcert.provenance.git import git_state
+from segcert.provenance.ledger import notice
 from segcert.report.captions import FIGURES, TABLES, table_caption
 from segcert.report.data_summary import DataSummary
 from segcert.report.html import data_uri, inline_svg, render, script_value, svg_width
@@ -60,6 +61,7 @@ def render_page(
     checks: Mapping[str, Any],
     digests: Mapping[str, str],
     run_records: Sequence[Mapping[str, Any]],
+    collected: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the results page of a run to one HTML file.
 
@@ -88,6 +90,8 @@ def render_page(
         SHA-256 of the data, the models and the certificates, keyed by file.
     run_records
         Run records of the jobs, which name the package versions, processors and devices.
+    collected
+        Run record of certificates.parquet, which counts the decisions (segcert.provenance.ledger).
     """
     frames = {name: read_table(path) for name, path in tables.items()}
     main, attacks = frames["main"], frames["attacks"]
@@ -109,8 +113,8 @@ def render_page(
         guarantee=METHODS[settings["method"]].guarantee,
         weaker=weaker,
         map_method=map_method(settings["method"]),
-        extended=bool(main["extended"].any()),
         undefined=bool(main["undefined"].any()),
+        decisions=notice(collected),
         beyond_training=bool(
             (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
         ),

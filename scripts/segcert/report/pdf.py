@@ -19,6 +19,7 @@ from segcert.certification.methods import METHODS
 from segcert.io.atomic import atomic_file
 from segcert.provenance.digests import file_digest
 from segcert.provenance.git import commit_time, git_state
+from segcert.provenance.ledger import notice
 from segcert.report.data_summary import DataSummary
 from segcert.report.figures import overview_figure
 from segcert.report.format import listed, shorten
@@ -44,6 +45,7 @@ def write_summary(
     certificates: str | Path,
     packages: Mapping[str, str],
     configuration: str | None = None,
+    collected: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the summary of a run, dated by its commit. The file's bytes depend only on this date and on the arguments.
 
@@ -62,6 +64,8 @@ def write_summary(
         Dict that maps package names to versions.
     configuration
         Path of the configuration file that is named after the run and contains its non-default settings, or None.
+    collected
+        Run record of the certificates file, which counts the decisions (segcert.provenance.ledger).
     """
     curves = main[
         main["dataset"].isin(main["dataset"].unique()[: CURVES[0]])
@@ -80,7 +84,7 @@ def write_summary(
         "made": made.date().isoformat() if made else None,
         "lead": _lead(main, datasets),
         "guarantee": _guarantee(main),
-        "notices": list(_notices(main, datasets, manifests)),
+        "notices": list(_notices(main, datasets, manifests, collected)),
         "curves": _curves_caption(main, curves),
         "results": dataclasses.asdict(results_table(main)),
         "claims": None if claims is None else dataclasses.asdict(claims_table(claims)),
@@ -146,7 +150,10 @@ def _guarantee(main: pd.DataFrame) -> str:
 
 
 def _notices(
-    main: pd.DataFrame, datasets: Sequence[DataSummary], manifests: Mapping[str, Mapping[str, Any]]
+    main: pd.DataFrame,
+    datasets: Sequence[DataSummary],
+    manifests: Mapping[str, Mapping[str, Any]],
+    collected: Mapping[str, Any] | None,
 ) -> Iterator[tuple[str, str]]:
     """Yield warnings for the reader, each as a heading in bold type and the text that follows it."""
     synthetic = _titles(each for each in datasets if each.about["synthetic"])
@@ -163,9 +170,8 @@ def _notices(
             " certified as it. Means skip it, so rows can be about different images."
         )
         yield "Certified Dice is undefined on some images.", text
-    if main["extended"].any():
-        text = "Some images had been certified with fewer draws. α covers only one decision, with n fixed in advance."
-        yield "Draws were added after certification.", text
+    if decisions := notice(collected):
+        yield decisions
     unofficial = []
     for each in datasets:
         archives = manifests.get(each.about["name"], {}).get("archives", ())

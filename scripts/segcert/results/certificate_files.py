@@ -82,11 +82,11 @@ def write_certificates(
     *,
     settings: Mapping[str, Any],
     **asked: Any,
-) -> None:
+) -> dict[str, dict[str, Any]]:
     """Certify all images at one noise level (see `decide`), and write labels, radius maps and table rows.
 
     `files` maps each kind of result to the path to write: `.npz` files for labels and maps, and `.parquet` files for
-    metrics, intervals, budget and radii.
+    metrics, intervals, budget and radii. Returns each image's settings, for the ledger of decisions.
     """
     drawn, taus = read_votes(dataset, votes), tau_grid(settings["tau"])
     sigma = next(iter(drawn.values())).sigma
@@ -102,3 +102,4 @@ def write_certificates(
     for kind, rows in tables.items():
         with atomic_file(files[kind]) as path:
             pd.DataFrame(rows).to_parquet(path, index=False)
+    return {image: {**drawn[image].origin, **each.certificate.settings()} for image, each in decided.items()}

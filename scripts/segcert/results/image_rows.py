@@ -117,7 +117,6 @@ def metric_rows(
         "n": certificate.n,
         "method": certificate.method,
         "k": certificate.k,
-        "extended": len(certificate.earlier_n) > 0,
         "abstain": certificate.abstain,
         "radius": certificate.radius,
         "radius_gray_levels": radius_in_gray_levels(certificate.radius, truth.size * dataset.about["channels"]),

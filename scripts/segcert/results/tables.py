@@ -101,7 +101,7 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     contain the 95% bootstrap interval of the metric over images. `undefined` counts the images on which the
     certified Dice of at least one class is undefined.
     """
-    per_image = _per_image(rows, [*MODEL, *SETTINGS], [*_available_metrics(rows), "extended"])
+    per_image = _per_image(rows, [*MODEL, *SETTINGS], _available_metrics(rows))
     return _summarise(per_image, MODEL, resamples)
 
 
@@ -214,10 +214,8 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
-    """Return means for each combination of `keys` and certificate settings; `extended`: True if any was extended."""
-    keys = [*keys, *SETTINGS]
-    extended = rows.groupby(keys, sort=False, dropna=False)["extended"].any().to_numpy(bool)
-    return _means(rows, keys, _available_metrics(rows), resamples).assign(extended=extended)
+    """Return means for each combination of `keys` and certificate settings."""
+    return _means(rows, [*keys, *SETTINGS], _available_metrics(rows), resamples)
 
 
 def _per_image(rows: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:

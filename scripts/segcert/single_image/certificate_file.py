@@ -25,6 +25,7 @@ from segcert.data.raster import Labels, Raster, pixel_shape
 from segcert.io.atomic import atomic_file
 from segcert.measurements import AT_DETECTOR, MM, Measurement
 from segcert.provenance.digests import file_digest
+from segcert.provenance.ledger import Ledger
 from segcert.report.gallery import paint
 from segcert.report.style import to_rgb
 from segcert.single_image.inputs import AS_STATED, Networks, Reading, Sampling
@@ -63,6 +64,7 @@ def write_certificate(
     networks: Networks,
     sampling: Sampling,
     decision: Decision,
+    ledger: Ledger,
     measurements: Sequence[Measurement] = (),
     thresholds: Mapping[str, float] | None = None,
     radii: bool = False,
@@ -73,13 +75,14 @@ def write_certificate(
     The files are <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and
     <name>.certificate.json. If `radii` is true, <name>.radius.tif contains the certified radius of each pixel (float32,
     for pixel values in [0, 1]). The label map and the radius map are also written on the grid of the file as displayed,
-    by nearest neighbour: <name>.labels.original-nearest.png and <name>.radius.original-nearest.tif. Returns the content
-    of the JSON file.
+    by nearest neighbour: <name>.labels.original-nearest.png and <name>.radius.original-nearest.tif. The decision is
+    recorded in `ledger`. Returns the content of the JSON file.
 
     Patient identifiers in the header of a DICOM file do not appear in names or paths (segcert.data.identifiers).
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
+    (decided,) = ledger.record([{**votes.origin, **certificate.settings()}])
     files, name = {}, result_name(path)
     for kind, content in contents_of(image, certificate, votes, radii).items():
         files[kind] = out / f"{name}.{kind}"
@@ -93,6 +96,7 @@ def write_certificate(
         certificate, image, votes, networks, sampling, measurements, thresholds or {}, reading, is_withheld
     )
     document["image"] = {"path": shown, "sha256": file_digest(path), **document["image"]}
+    document["decisions"] = decided._asdict()
     document["files"] = {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()}
     with atomic_file(certificate_path(path, out)) as part:
         part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
@@ -125,7 +129,7 @@ def document_of(
 ) -> dict[str, Any]:
     """Return the part of a certificate file that follows from the votes, the image, the networks and the settings.
 
-    It lacks `image.path`, `image.sha256` and `files`.
+    It lacks `image.path`, `image.sha256`, `decisions` and `files`.
     """
     classes, device = networks.config["classes"], votes.origin["device"]
     remarks = _remarks(image, certificate, classes, path_withheld)
@@ -228,25 +232,6 @@ def require_own_results(images: Sequence[Path], out: Path) -> None:
                 f"{before}: found the certificate of a different image ({recorded['path']}), which is not overwritten; "
                 f"choose a different --out folder for {shown}, or move the old results"
             )
-
-
-def extended_from(votes: Votes, out: str | Path, image: str | Path) -> Votes:
-    """Return the votes, with `earlier_n` in `origin` if `out` contains a certificate of the image from fewer draws.
-
-    `BlockStore.extended_from` also finds earlier values of n, but only if the votes were drawn with a store.
-    """
-    before = certificate_path(image, out)
-    if not before.is_file():
-        return votes
-    try:
-        document = read_certificate(before)
-    except DocumentError:
-        return votes
-    if document["image"]["sha256"] != file_digest(image):
-        return votes
-    known = {document["certificate"]["n"], *document["certificate"]["earlier_n"]}
-    earlier = sorted({n for n in known if n < votes.n} | set(votes.origin.get("earlier_n", ())))
-    return dataclasses.replace(votes, origin={**votes.origin, "earlier_n": earlier}) if earlier else votes
 
 
 def describe(

@@ -41,12 +41,7 @@ def explain(document: dict[str, Any]) -> str:
     ]
     if METHODS[settings["method"]].weaker:
         lines += ["  This is weaker than the guarantee of segcertify and holm, which allows no wrong pixel."]
-    if settings["earlier_n"]:
-        earlier = ", ".join(map(str, settings["earlier_n"]))
-        lines += [
-            f"  BUT: this image was certified before with n = {earlier}. alpha covers one decision, with an n that was",
-            "  fixed beforehand. It does not cover increasing n after looking at a result.",
-        ]
+    lines += _decisions(document.get("decisions"))
     if sampling["noise"] == "exact":
         lines += [
             "  The noise was drawn on the image's own grid, so floating-point rounding does not invalidate the",
@@ -81,6 +76,36 @@ def explain(document: dict[str, Any]) -> str:
         "This certificate says nothing about whether a label is medically right, and segcert is not a medical device.",
     ]
     return "\n".join(lines)
+
+
+def remarks(document: dict[str, Any]) -> list[str]:
+    """Return short lines about a certificate that its reader must not miss."""
+    again = [f"{_numbered(document['decisions'])} (see segcert explain)"]
+    return (again if document["decisions"]["number"] > 1 else []) + [f"remark: {each}" for each in document["remarks"]]
+
+
+def _numbered(decisions: dict[str, Any]) -> str:
+    """Return the sentence about the number of a decision on an image and network."""
+    return f"decision {decisions['number']} on this image and network; alpha covers one"
+
+
+def _decisions(decisions: dict[str, Any] | None) -> list[str]:
+    """Return lines about this decision and the earlier ones on the same image and network."""
+    if not decisions:
+        return []
+    if decisions["number"] == 1:
+        return [f"  This is {_numbered(decisions)}. segcert has recorded no earlier one."]
+    lines = [
+        f"  BUT: this is {_numbered(decisions)}, whose settings",
+        "  were fixed before its votes were seen. It does not cover the best of several. Decided before:",
+    ]
+    for each in decisions["earlier"]:
+        k = f", k = {each['k']}" if each["method"] in METHODS and METHODS[each["method"]].takes_k else ""
+        lines.append(
+            f"    sigma {each['sigma']:g}, {each['n0']} + {each['n']} copies, seed {each['seed']}, "
+            f"noise {each['noise']}, tau = {each['tau']:g}, alpha = {each['alpha']:g}, {each['method']}{k}"
+        )
+    return lines
 
 
 def _reading(image: dict[str, Any]) -> list[str]:

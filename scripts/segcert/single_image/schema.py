@@ -83,8 +83,24 @@ class Settings(Part):
     n: int
     method: Literal[tuple(METHODS)]  # type: ignore[valid-type]  # the names are listed only there
     k: int
-    earlier_n: list[int]
     guarantee: str
+
+
+class Decided(Part):
+    sigma: float
+    n0: int
+    n: int
+    seed: int
+    noise: str
+    tau: float
+    alpha: float
+    method: str
+    k: int
+
+
+class Decisions(Part):
+    number: Positive
+    earlier: list[Decided]
 
 
 class Structure(Part):
@@ -122,6 +138,7 @@ class Certificate(Part):
     classes: list[Structure]
     measurements: list[Interval]
     files: dict[str, File]
+    decisions: Decisions | None = None
     remarks: list[str] = Field([])
 
     @model_validator(mode="after")

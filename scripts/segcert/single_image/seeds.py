@@ -1,22 +1,31 @@
-"""Random seeds of single images, kept so that an interrupted command goes on with the same noise.
+"""Random seeds of single images, kept so that an interrupted command resumes with the same noise.
 
 Noise is a function of the seed and the image. Whoever knows the seed can search for an image whose certificate is
 wrong. A seed that is drawn after the image was read leaves nothing to search.
 """
 
+import dataclasses
 import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segcert.data.raster import Raster
 from segcert.io.atomic import atomic_file
 from segcert.io.json_files import parse_json
 from segcert.provenance.digests import value_digest
+from segcert.single_image.inputs import Networks, Sampling
 from segcert.single_image.schema import DocumentError
+from segcert.smoothing.noise import image_digest
 
 FOLDER = ".seeds"
 LIMIT = 2**53  # every reader of JSON reads integers below this exactly
+
+
+def seeded(sampling: Sampling, folder: str | Path, image: Raster, networks: Networks) -> Sampling:
+    """Return the settings with the seed that `folder` keeps for an image and networks (see `seed_for`)."""
+    return dataclasses.replace(sampling, seed=seed_for(folder, image_digest(image.unit()), networks.digests))
 
 
 def seed_for(folder: str | Path, image: str, networks: Mapping[str, str | None]) -> int:

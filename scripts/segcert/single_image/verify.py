@@ -34,7 +34,7 @@ SAMPLE = 20  # number of draws that are repeated by default, if the votes contai
 SUFFIX = ".certificate.json"
 # Keys that only their author can know. `files` is checked file by file.
 PATHS = (("image", "path"), ("networks", "segmenter", "path"), ("networks", "denoiser", "path"))
-STATED = (*PATHS, ("files",))
+STATED = (*PATHS, ("files",), ("decisions",))
 
 
 def verify(
@@ -92,7 +92,7 @@ def verify(
     done.unchecked += [
         f"{', '.join(map('.'.join, PATHS))}: names of places",
         "the choice of settings: alpha covers one decision, with settings that were fixed before the votes were seen",
-        "certificate.earlier_n: known only from the votes; the author could have left it out",
+        "decisions: only the author's ledger knows how many came before; the author could have left some out",
         "the software and hardware recorded in the votes, and the text of notes in the headers of the pictures",
     ]
     if document["image"].get("pixel_size_set"):

@@ -292,10 +292,7 @@ class SmoothedSegmenter:
 
         def votes() -> Votes:
             _wait_for(counting)
-            origin = dict(key)
-            if self.store and (earlier := self.store.extended_from(key, n)):
-                origin["earlier_n"] = earlier
-            return build_votes(selection, estimation, self.sigma, origin)
+            return build_votes(selection, estimation, self.sigma, key)
 
         return votes
 

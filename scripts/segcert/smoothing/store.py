@@ -1,7 +1,6 @@
 """Blocks of draws, stored on disk so that sampling can resume and reuse draws."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.io.arrays import StoredArrays, save_arrays
-from segcert.io.atomic import atomic_file
-from segcert.io.json_files import parse_json
 from segcert.io.progress import log
 from segcert.provenance.digests import array_digest, value_digest
 
@@ -58,8 +55,9 @@ class Block:
 class BlockStore:
     """Blocks on disk. Each file is named after the digest of its block's key (image, networks, code, sigma, seed, ...).
 
-    The store is not an output of a Snakemake rule, so it survives a killed or failed job. It is a cache: deleting it
-    costs only time. Several processes may share a store.
+    The store is not an output of a Snakemake rule, so it survives a killed or failed job. The blocks are a cache:
+    deleting them costs only time. But the folder also contains the ledger of decisions (segcert.provenance.ledger):
+    deleting it loses the record of what was decided before. Several processes may share a store.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -98,19 +96,6 @@ class BlockStore:
         digest = np.array(_checksum(key, block))
         save_arrays(self.path(key), {"counts": block.counts, "digest": digest, **block.columns})
 
-    def extended_from(self, key: dict[str, Any], n: int) -> list[int]:
-        """Record that the votes with a key have n estimation draws; return the smaller values of n recorded earlier.
-
-        alpha does not cover increasing n after a certificate has been seen, so votes list the earlier values of n. A
-        damaged record is ignored.
-        """
-        path = self.path(key).with_suffix(".json")
-        recorded = _numbers(path)
-        if n not in recorded:
-            with atomic_file(path) as temporary:
-                temporary.write_text(json.dumps(sorted([*recorded, n])))
-        return [earlier for earlier in recorded if earlier < n]
-
     def path(self, key: dict[str, Any]) -> Path:
         """Return the path of the file that stores the block with the given key."""
         digest = value_digest(key)
@@ -120,17 +105,3 @@ class BlockStore:
 def _checksum(key: dict[str, Any], block: Block) -> str:
     """SHA-256 of a key and its block. It detects a block that is stored under a wrong name."""
     return value_digest([key, block.digest])
-
-
-def _numbers(path: Path) -> list[int]:
-    """Read a list of integers from a JSON file; return an empty list if the file is missing or damaged."""
-    try:
-        numbers = parse_json(path.read_bytes())
-        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
-            raise ValueError("not a list of integers")
-    except FileNotFoundError:
-        return []
-    except ValueError as error:
-        log.warning("%s: damaged (%s); the record of earlier numbers of draws is lost", path, error)
-        return []
-    return numbers

@@ -20,7 +20,7 @@ def document():
         "sampling": {"sigma": 0.25, "n0": 10, "n": 100, "seed": 0, "batch_size": 10, "precision": "float32",
                      "noise": "normal", "device": "cpu"},
         "certificate": {"radius": 0.17, "sigma": 0.25, "tau": 0.75, "alpha": 0.001, "n0": 10, "n": 100,
-                        "method": "segcertify", "k": 1, "earlier_n": [50], "guarantee": "with probability 1 - alpha"},
+                        "method": "segcertify", "k": 1, "guarantee": "with probability 1 - alpha"},
         "radius_gray_levels": 5.0, "abstain": 0.25,
         "classes": [{"id": 0, "name": "background", "certified_pixels": 3, "area_low": 3, "area_high": 9}],
         "measurements": [interval | {"threshold": 2.0, "decision": "open"}],

@@ -20,7 +20,7 @@ def example_votes():
     selection, estimation = (part.sum(axis=0).astype(np.uint16) for part in (counts[:4], counts[4:]))
     areas = counts.sum(axis=(2, 3)).astype(np.uint32)
     more = {"truth_areas": np.array([2, 2, 2], np.uint32), "measurements": {"area": np.arange(12.0)}}
-    origin = {"seed": 0, "image": "0" * 64, "earlier_n": [2]}
+    origin = {"seed": 0, "image": "0" * 64}
     return Votes(selection, estimation, 0.25, areas=areas, overlaps=areas, origin=origin, **more)
 
 
@@ -131,15 +131,17 @@ def blocks():
 
 
 def finished():
-    """Return a target that reads a block store's notes about earlier numbers of draws."""
-    from segcert.smoothing.store import BlockStore
+    """Return a target that reads a ledger of decisions."""
+    from segcert.provenance.ledger import SETTINGS, Ledger
 
     def read(path):
-        made = BlockStore(path.parent)
-        object.__setattr__(made, "path", lambda _: path.with_suffix(".npz"))
-        assert all(n < 100 for n in made.extended_from({}, 100))
+        made = Ledger(path.parent)
+        object.__setattr__(made, "path", lambda _: path)
+        (decided,) = made.record([dict.fromkeys(SETTINGS, 1)])
+        assert decided.number >= 1
 
-    return Target(read, lambda: [b"[50, 100]", b"[]"], (), "block.json")
+    plan = json.dumps([dict.fromkeys(SETTINGS, 2)]).encode()
+    return Target(read, lambda: [b"\n" + plan + b"\n", plan + b"\n" + plan, b""], (), "decisions.jsonl")
 
 
 def radii():

@@ -27,12 +27,12 @@ class Root:
         self.path = path
 
     def write(
-        self, run, dice, *, dataset="d", pixels="", extended=False, recorded=None, votes=True, lacks=(), **settings
+        self, run, dice, *, dataset="d", pixels="", decisions=None, recorded=None, votes=True, lacks=(), **settings
     ):
         decided = SETTINGS | settings
         rows = [
             ROW | {"dataset": dataset} | dict(key) | decided | dict.fromkeys(METRICS, 0.5)
-            | {"image": image, "class_id": class_id, "certified_dice": value + change, "extended": extended}
+            | {"image": image, "class_id": class_id, "certified_dice": value + change}
             | {"radius": 0.3, "radius_gray_levels": 1.0}
             for key, values in dice.items() for image, value in values.items()
             for class_id, change in ((1, 0.05), (2, -0.05))
@@ -53,6 +53,8 @@ class Root:
             "packages": {}, "seconds": 1, "peak_memory_mib": 1, "threads": 1, "started": "", "ended": "",
             "git": {"commit": None, "clean": None, "changed": []},
         }  # fmt: skip
+        collected = record | {"rule": "collect", "params": {}, "decisions": decisions or {}}
+        (results / "certificates.parquet.record.json").write_text(json.dumps(collected))
         page = self.path / "reports" / run / "index.html"
         page.parent.mkdir(parents=True)
         page.write_text("a page")
@@ -175,7 +177,7 @@ def test_the_page_says_that_settings_are_equal(root):
         ({"alpha": 0.01}, ["have different guarantees", "alpha = 0.01"]),
         ({"tau": 0.8}, ["radius differs at the same sigma", "b: tau = 0.8"]),
         ({"recorded": {"image_size": 32}}, ["images have different sizes", "b: 32 pixels"]),
-        ({"extended": True}, ["Draws were added after certification", "In b, some"]),
+        ({"decisions": {"most": 2, "later": 5}}, ["b: Decision 2 on this image and network; alpha covers one."]),
         ({"recorded": {"tau": 0.9}}, ["b was not finished", "different values of tau"]),
     ],
 )
@@ -273,12 +275,12 @@ def test_damaged_votes_are_named(root):
 
 
 def test_missing_columns_are_named_and_the_others_are_compared(root):
-    root.write("a", {(): images(FIRST)}, lacks=["worst_case_dice", "extended"])
+    root.write("a", {(): images(FIRST)}, lacks=["worst_case_dice"])
     root.write("b", {(): images(SECOND)}, new=1.0).write("c", {(): images(SECOND)})
     page, table = root.compare("a", "b", "c")
     top = page[: page.index('id="settings"')]
     heading = "lacks columns that another run or this version of segcert has:</strong>"
-    assert f"a {heading} worst_case_dice, extended, new. The" in top
+    assert f"a {heading} worst_case_dice, new. The" in top
     assert f"c {heading} new. The" in top
     assert top.count('class="notice"') == 2
     assert list(table["worst_case_dice"].isna()) == [True, False, False]

@@ -70,7 +70,7 @@ def absent_on_two_of_four_images():
     dice = {"a": (0.8, 0.6), "b": (0.8, np.nan), "c": (0.8, 0.0), "d": (0.6, 0.4)}
     return pd.DataFrame([
         MODEL | SETTINGS | {"image": image, "class_id": k, "class_name": "xy"[k - 1], "certified_dice": each,
-            "worst_case_dice": each, "abstain": 0.1, "area": 9, "area_low": 0, "area_high": 9, "extended": False}
+            "worst_case_dice": each, "abstain": 0.1, "area": 9, "area_low": 0, "area_high": 9}
         for image, of_image in dice.items()
         for k, each in enumerate(of_image, start=1)
     ])  # fmt: skip
@@ -131,7 +131,7 @@ def test_names_stay_text(tmp_path):
 
 
 def test_results_of_an_older_version_may_lack_a_metric():
-    rows = pd.DataFrame(certified(("clean", "none"), [0.5, 0.6])).assign(**SETTINGS, extended=False, dice=0.5)
+    rows = pd.DataFrame(certified(("clean", "none"), [0.5, 0.6])).assign(**SETTINGS, dice=0.5)
     (row,) = main_table(rows, 10).to_dict("records")
     assert (row["images"], row["certified_dice"], row["dice"]) == (2, pytest.approx(0.55), 0.5)
     assert "worst_case_dice" not in row

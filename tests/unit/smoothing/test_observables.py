@@ -81,14 +81,6 @@ def test_a_changed_measurement_with_the_same_name_is_computed_again(tmp_path):
     assert (smoothed(**options).sample(IMAGE, 2, 3, measurements=[two]).measurements["m"] == 2).all()
 
 
-def test_votes_record_that_draws_were_added_later(tmp_path):
-    options = {"store": BlockStore(tmp_path), "identity": {"model": "m"}}
-    assert "earlier_n" not in smoothed(**options).sample(IMAGE, 2, 20).origin
-    assert smoothed(**options).sample(IMAGE, 2, 30).origin["earlier_n"] == [20]
-    assert smoothed(**options).sample(IMAGE, 2, 50).origin["earlier_n"] == [20, 30]
-    assert "earlier_n" not in smoothed(**options).sample(IMAGE, 2, 20).origin, "fewer draws are not an extension"
-
-
 def test_batches_have_one_shape_and_cross_blocks_and_streams():
     shapes = []
 
