@@ -1,5 +1,6 @@
 """The `segcert` command on user-supplied images, with a tiny segmenter."""
 
+import importlib.metadata
 import json
 import secrets
 import shutil
@@ -242,6 +243,23 @@ def certified_number(out):
 
 def read_seed(out):
     return read_certificate(out / "chest.certificate.json")["sampling"]["seed"]
+
+
+def test_versions_and_threads_are_stated_and_verify_names_those_that_differ(
+    run, image, segmenter, tmp_path, monkeypatch
+):
+    """A certificate said nothing about them, and `verify` called every difference rounding on a different machine."""
+    certified(run, image, segmenter, tmp_path, "--threads", 2)
+    path = tmp_path / "chest.certificate.json"
+    runtime = json.loads(path.read_text())["runtime"]
+    assert (runtime["torch"], runtime["numpy"], runtime["threads"]) == (torch.__version__, np.__version__, 2)
+    assert f"drawn with torch {torch.__version__}" in run("explain", path)
+    assert "threads 2" in run("explain", path)
+    said = "Different here, without an effect on these draws: "
+    assert said not in run("verify", path)
+    assert f"{said}threads 1 (then 2)" in run("verify", path, "--threads", 1)
+    monkeypatch.setattr(np, "__version__", "0.1")
+    assert f"{said}numpy 0.1 (then {runtime['numpy']})" in run("verify", path, "--threads", 2)
 
 
 def test_decisions_on_other_images_and_networks_are_not_counted(run, image, segmenter, tmp_path):
@@ -672,6 +690,7 @@ def test_a_denoiser_of_several_steps_is_recorded_and_repeated(run, image, segmen
     assert not np.array_equal(votes[1].estimation, votes[2].estimation)
     certificate = tmp_path / "2" / "chest.certificate.json"
     assert read_certificate(certificate)["networks"]["denoiser"]["steps"] == 2
+    assert read_certificate(certificate)["runtime"]["diffusers"] == importlib.metadata.version("diffusers")
     assert "draws" in run("verify", certificate, "--draws", 3)
 
 

@@ -153,6 +153,7 @@ def document_of(
             "denoiser": denoiser,
         },
         "sampling": dataclasses.asdict(sampling) | {"device": device},
+        "runtime": votes.origin["runtime"],
         **describe(certificate, votes, image, classes, measurements, thresholds),
         "remarks": [*remarks, *networks.remark_on_compression(image)],
     }

@@ -52,6 +52,8 @@ def explain(document: dict[str, Any]) -> str:
             "  The noise was float32, so the guarantee holds in real arithmetic. With `--noise exact`, it also holds",
             "  despite floating-point rounding.",
         ]
+    if runtime := document.get("runtime"):
+        lines.append(f"  The copies were drawn with {', '.join(f'{name} {each}' for name, each in runtime.items())}.")
     lines += ["", "Area of each structure (from its certified pixels to all pixels that may belong to it)"]
     for each in document["classes"]:
         if each["id"]:

@@ -138,6 +138,7 @@ class Certificate(Part):
     classes: list[Structure]
     measurements: list[Interval]
     files: dict[str, File]
+    runtime: dict[str, str | int | bool] = Field({})
     decisions: Decisions | None = None
     remarks: list[str] = Field([])
 

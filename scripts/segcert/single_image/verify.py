@@ -303,11 +303,15 @@ def _draw_again(
     rows = choose_draws(total, count, seed)
     maps = smoothed.label_maps(case.image.unit(), [as_draw(case.votes, row) for row in rows])
     repeated = ((row, labels.cpu().numpy()) for row, labels in zip(rows, track(maps, "draws", count), strict=True))
+    other = "; ".join(smoothed.differences(case.votes))
     try:
         require_agreement(case.votes, repeated, measurements, "when drawn again")
     except DocumentError as error:
         chosen = "" if count == total else f" To choose the same draws: --seed {seed}"
-        raise DocumentError(f"{case.path}: {error}{chosen}") from error
+        because = f" Different here: {other}." if other else ""
+        raise DocumentError(f"{case.path}: {error}{because}{chosen}") from error
+    if other:
+        done.redrawn.append(f"Different here, without an effect on these draws: {other}")
     if count == total:
         done.redrawn.append(f"all {total} draws: label maps, counts, areas and measurements. No forged draw is missed")
         return

@@ -15,6 +15,10 @@ def means(checkout, metric):
 
 def test_diff_names_a_changed_tau_as_the_only_cause(finished, finished_once):
     finished.snakemake("--config", "tau=0.7")
+    second = "Decision 2 on this image and network; alpha covers one."
+    for checkout, expected in ((finished_once, False), (finished, True)):
+        assert (second in (checkout.path / "reports/tiny/index.html").read_text()) == expected
+        assert (second in (checkout.path / "reports/tiny/tables/main.tex").read_text()) == expected
     runs = f"{finished_once.path}:tiny", "results/tiny"
     done = finished.segcert("diff", *runs, "--json", check=False)
     assert done.returncode == 1, done.stderr
