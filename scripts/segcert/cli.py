@@ -149,7 +149,7 @@ def certify(
         require_own_results,
         write_certificate,
     )
-    from segcert.single_image.explain import remarks
+    from segcert.single_image.explain import summary
     from segcert.single_image.inputs import Networks, Reading, Sampling
     from segcert.single_image.seeds import seeded
     from segcert.smoothing.store import BlockStore
@@ -203,10 +203,8 @@ def certify(
             radii=radius_map,
             reading=reading,
         )
-        name = document["image"]["path"]
-        _say(f"{name}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
-        for remark in remarks(document):
-            _say(f"  {remark}")
+        for line in summary(document):
+            _say(line)
     _say(f"The results are in {out}. To explain a certificate: segcert explain {certificate_path(cases[0][0], out)}")
     if refused:
         listed = "\n".join(f"  {error}" for error in refused)

@@ -60,7 +60,7 @@ def test_keys_of_records_are_documented(finished_once):
         record = load_record(file)
         assert set(record) <= keys, file
         assert f"the format `{record['format']}`" in PAGE
-    optional = {"device", "driver", "holds", "error"}
+    optional = {"decisions", "device", "driver", "holds", "error"}
     assert keys - optional <= set(record)
 
 

@@ -48,7 +48,9 @@ def test_every_record_is_complete_and_consistent(jobs, finished_once):
     assert len(jobs) > 30
     for job in jobs:
         record = job.record
-        assert set(record) - {"device", "holds"} == set(FIELDS.split())
+        assert set(record) - {"device", "holds", "decisions"} == set(FIELDS.split())
+        first = {"most": 1, "later": 0} if record["rule"] in ("certify", "collect") else None
+        assert record.get("decisions") == first, "a first run decides once"
         assert record["exit"] == "finished"
         assert record["git"] | {"commit": ""} == {"commit": "", "clean": True, "changed": []}
         assert value_digest(record["code"]) == record["params"]["code"]

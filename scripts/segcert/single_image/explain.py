@@ -80,10 +80,13 @@ def explain(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def remarks(document: dict[str, Any]) -> list[str]:
-    """Return short lines about a certificate that its reader must not miss."""
-    again = [f"{_numbered(document['decisions'])} (see segcert explain)"]
-    return (again if document["decisions"]["number"] > 1 else []) + [f"remark: {each}" for each in document["remarks"]]
+def summary(document: dict[str, Any]) -> list[str]:
+    """Return the lines that `segcert certify` prints about a certificate: its result, and what nobody must miss."""
+    radius, name = document["certificate"]["radius"], document["image"]["path"]
+    lines = [f"{name}: {1 - document['abstain']:.1%} certified at radius {radius:.4g}"]
+    if document["decisions"]["number"] > 1:
+        lines.append(f"  {_numbered(document['decisions'])} (see segcert explain)")
+    return lines + [f"  remark: {remark}" for remark in document["remarks"]]
 
 
 def _numbered(decisions: dict[str, Any]) -> str:
