@@ -64,11 +64,11 @@ def write_certificate(
     networks: Networks,
     sampling: Sampling,
     decision: Decision,
-    ledger: Ledger,
     measurements: Sequence[Measurement] = (),
     thresholds: Mapping[str, float] | None = None,
     radii: bool = False,
     reading: Reading = AS_STATED,
+    ledger: Ledger | None = None,
 ) -> dict[str, Any]:
     """Compute the certificate of an image file from its votes, and write its files to `out`, named after the image.
 
@@ -76,13 +76,13 @@ def write_certificate(
     <name>.certificate.json. If `radii` is true, <name>.radius.tif contains the certified radius of each pixel (float32,
     for pixel values in [0, 1]). The label map and the radius map are also written on the grid of the file as displayed,
     by nearest neighbour: <name>.labels.original-nearest.png and <name>.radius.original-nearest.tif. The decision is
-    recorded in `ledger`. Returns the content of the JSON file.
+    recorded in `ledger`, by default the user's own. Returns the content of the JSON file.
 
     Patient identifiers in the header of a DICOM file do not appear in names or paths (segcert.data.identifiers).
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
-    (decided,) = ledger.record([{**votes.origin, **certificate.settings()}])
+    (decided,) = (ledger or Ledger.of_user()).record([{**votes.origin, **certificate.settings()}])
     files, name = {}, result_name(path)
     for kind, content in contents_of(image, certificate, votes, radii).items():
         files[kind] = out / f"{name}.{kind}"
@@ -153,7 +153,7 @@ def document_of(
             "denoiser": denoiser,
         },
         "sampling": dataclasses.asdict(sampling) | {"device": device},
-        "runtime": votes.origin["runtime"],
+        "runtime": votes.origin.get("runtime", {}),
         **describe(certificate, votes, image, classes, measurements, thresholds),
         "remarks": [*remarks, *networks.remark_on_compression(image)],
     }
