@@ -114,7 +114,7 @@ def render_page(
         weaker=weaker,
         map_method=map_method(settings["method"]),
         undefined=bool(main["undefined"].any()),
-        decisions=notice(collected),
+        later=notice(collected),
         beyond_training=bool(
             (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
         ),
