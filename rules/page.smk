@@ -84,7 +84,8 @@ rule page:
             checks=CHECKS,
             summaries=of_each_dataset(DATA_SUMMARY),
             manifests=MANIFESTS,
-            artifacts=[*of_each_dataset(INDEX), *ASKED.weights(), TABLE],
+            artifacts=[*of_each_dataset(INDEX), *ASKED.weights()],
+            certificates=TABLE,
             linked=[DATA_PAGE, SUMMARY],
             papers=[f"{FIGURES}/{name}.pdf" for name in CURVES],
             cards=ASKED.cards(),  # the page reads their run records
@@ -104,7 +105,6 @@ rule page:
         **tracked("page"),
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
         viewer=list(VIEWER_PARTS),
-        table=TABLE,
         template=templates(
             *("base.html.j2", "notices.html.j2", "page.html.j2", "page_parts.html.j2", "page_provenance.html.j2"),
             *("viewer.html.j2", "page.css", "page.js", "viewer.js", "viewer_pictures.js"),

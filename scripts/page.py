@@ -29,7 +29,7 @@ with recorded(snakemake):
         viewer=dict(zip(map(tuple, params.viewer), files.viewer, strict=True)),
         seconds=pd.concat(map(read_table, files.seconds)),
         checks=json.loads(Path(files.checks).read_text()),
-        digests={path: file_digest(path) for path in files.artifacts},
+        digests={path: file_digest(path) for path in [*files.artifacts, files.certificates]},
         run_records=[read_record(path) for path in params.recorded],
-        collected=read_record(params.table),
+        collected=read_record(files.certificates),
     )
