@@ -183,8 +183,8 @@ class OwnModel(Section):
     )
     weights_key: str | None = Field(
         None,
-        description="Set of weights to use if the file in `weights` contains several that fit, such as `ema`: the "
-        "keys that lead to the set and the prefix of its tensor names, joined by dots",
+        description="Set of weights to use, such as `ema`, if the file in `weights` contains more than one that fits. "
+        "Give the keys that lead to the set, then the prefix of its tensor names, joined by dots",
     )
     program: str | None = Field(
         None, description="File with an exported network, instead of `target`: TorchScript, or torch.export (.pt2)"

@@ -63,8 +63,8 @@ segmenter: {width: 16}
 ```
 
 On Snakemake's command line, write a key of a section as `--config 'segmenter={width: 16}'`. Write `draws` instead of
-`n`, because Snakemake does not accept one-letter keys. Unknown keys and values out of range are rejected. The error
-message includes the line to write. [Change a run](../how-to/change.md) explains which steps run again after a
+`n`, because Snakemake does not accept one-letter keys. Unknown keys and values out of range are rejected; the error
+message shows what to write instead. The page [Change a run](../how-to/change.md) explains which steps run again after a
 change.
 """
 

@@ -66,9 +66,10 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
 
 
 def _files_there(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> list[Path]:
-    """Return the paths in the folder that belong to an archive: the archive under any name, or its unpacked files.
+    """Return the paths in the folder that belong to an archive: the archive itself, or its unpacked files.
 
-    The list is empty if the folder contains neither. Raises DataError for a wrong checksum if there is no mirror.
+    The archive may have any file name. The list is empty if the folder contains neither. Raises DataError if the
+    checksum is wrong and there is no mirror from which to get the archive again.
     """
     loose = [folder / file.path for file in list_folder(folder) if not file.path.endswith(UNFINISHED)]
     archives = sorted(filter(is_archive, loose), key=lambda path: path.name != archive.name)

@@ -132,8 +132,8 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
             )
     if stated.center_input_sample:
         raise ModelError(
-            "`center_input_sample`: found true, for images in [0, 1]; expected false. Use a denoiser that was "
-            "trained on images in [-1, 1]"
+            "`center_input_sample`: found true, which means that the network expects images in [0, 1]; expected "
+            "false. Use a denoiser that was trained on images in [-1, 1]"
         )
     if stated.time_embedding_type not in {"positional", "learned"}:
         raise ModelError(
