@@ -91,7 +91,7 @@ def read_runs(names: Sequence[str], root: str | Path = ".") -> list[ComparedRun]
         )
     for name in names:
         if names.count(name) > 1:
-            raise CompareError(f"compare: the run {name} is named twice; expected different runs ({runs_here})")
+            raise CompareError(f"compare: the run {name} is listed twice; expected different runs ({runs_here})")
         if name not in there:
             raise CompareError(f"compare: there is no run {name!r} in {root / 'results'}; {runs_here}")
     return [_read_run(root, name) for name in names]

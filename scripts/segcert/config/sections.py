@@ -69,7 +69,7 @@ class OwnData(Section):
     )
     group_column: str | None = Field(
         None,
-        description="Table column with the patient of each image, so that no patient is in two splits; null: the "
+        description="Table column that names the patient of each image, to keep patients in one split; null: the "
         "column `group`, if the table has one",
     )
     group_pattern: str | None = Field(
@@ -97,9 +97,9 @@ class OwnData(Section):
         0.05, ge=0, le=1, description="Largest accepted share of images without a mask and masks without an image"
     )
     title: str = Field("", description="Title in the report; empty: the name of the data set")
-    modality: str = Field("image", description="Imaging modality, for the report")
-    licence: str = Field("not stated", description="Licence, for the report")
-    citation: str = Field("none", description="Citation, for the report")
+    modality: str = Field("image", description="Imaging modality, shown in the report")
+    licence: str = Field("not stated", description="Licence of the data set, shown in the report")
+    citation: str = Field("none", description="How to cite the data set, shown in the report")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,4 +1,4 @@
-"""Networks of diffusion models: diffusers' UNet2DModel, read from a folder and checked."""
+"""Load a diffusion model's network (diffusers' UNet2DModel) from a folder, and check it."""
 
 import inspect
 import math
@@ -138,7 +138,7 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
     if stated.time_embedding_type not in {"positional", "learned"}:
         raise ModelError(
             f"`time_embedding_type`: found {stated.time_embedding_type!r}; expected 'positional' or 'learned'. A "
-            "variance-exploding network (fourier) gets a noise level instead of a step"
+            "network with 'fourier' embeddings takes a noise level instead of a step (variance exploding)"
         )
     if stated.num_train_timesteps not in (steps, None):
         raise ModelError(

@@ -21,7 +21,10 @@ Labels = npt.NDArray[np.uint8]
 
 
 def read_votes(dataset: PreparedDataset, files: Iterable[str | Path]) -> dict[str, Votes]:
-    """Return a dict of images and their votes in `files`, in the index's order. Raises VotesError as `votes_of`."""
+    """Return a dict that maps images to their votes in `files`, in the order of the index.
+
+    Raises VotesError, as `votes_of` does.
+    """
     drawn = {image: votes for path in files for image, votes in votes_of(dataset, path)}
     return {image: drawn[image] for image in dataset.rows if image in drawn}
 

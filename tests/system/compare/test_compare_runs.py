@@ -30,7 +30,7 @@ def two_runs(simulated, tmp_path_factory):
 def test_comparing_a_missing_run_names_it(finished_once):
     done = finished_once.snakemake("compare", "--config", "compare=[tiny,other]", check=False)
     assert done.returncode == 1
-    assert "no run 'other' in results; the runs here: tiny" in done.output
+    assert "no run 'other' in results; runs in this checkout: tiny" in done.output
 
 
 def test_comparing_two_runs_changes_nothing_in_them(two_runs):

@@ -120,7 +120,7 @@ def test_unusable_images_are_all_named_and_nothing_is_half_written(own):
     assert done.returncode != 0
     assert "segcert: rule prepare_folder: clinic: 2 of 24 images cannot be used" in done.output
     assert "1_001 is the same image as 0_000" in done.output
-    assert "2_002_mask.png contains 77 in 2304 pixels; expected 0, 128, 255" in done.output
+    assert "2_002_mask.png: the mask contains 77 in 2304 pixels; expected 0, 128, 255" in done.output
     assert '`exclude: {clinic: ["1_001", "2_002"]}`' in done.output
     assert not (own.path / "data/prepared").exists() or not list((own.path / "data/prepared").iterdir())
     own.configfile = own.configure(**(OWN | SHORT), exclude={"clinic": ["1_001", "2_002"]})

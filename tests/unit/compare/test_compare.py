@@ -249,7 +249,7 @@ def test_long_names_give_a_short_folder_name():
         (["a"], ["found 1 runs", "2 to 8", "runs in this checkout: a, b, bare", "compare=[a,b]"]),
         ([], ["found 0 runs"]),
         (list("abcdefghi"), ["found 9 runs"]),
-        (["a", "a"], ["the run a is named twice"]),
+        (["a", "a"], ["the run a is listed twice"]),
         (["a", "z"], ["no run 'z'", "runs in this checkout: a, b, bare"]),
         (["a", "../results/b"], ["no run '../results/b'"]),
         (["a", "bare"], ["bare/certificates.parquet: not found", "snakemake --config run=bare", "dvc pull"]),

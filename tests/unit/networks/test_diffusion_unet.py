@@ -125,7 +125,10 @@ REFUSED = [
     ({"num_class_embeds": 10}, "`num_class_embeds`: found 10, for a network that takes a class as input"),
     ({"class_embed_type": "timestep"}, "`class_embed_type`: found 'timestep'"),
     ({"class_embed_type": "identity"}, "`class_embed_type`: found 'identity'"),
-    ({"center_input_sample": True}, "`center_input_sample`: found true, which means that the network expects images in [0, 1]"),
+    (
+        {"center_input_sample": True},
+        "`center_input_sample`: found true, which means that the network expects images in [0, 1]",
+    ),
     ({"time_embedding_type": "fourier"}, "`time_embedding_type`: found 'fourier'"),
     (
         {"time_embedding_type": "learned", "num_train_timesteps": 500},
