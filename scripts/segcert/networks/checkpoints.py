@@ -117,13 +117,11 @@ def _load(source: Path) -> Any:
             raise ModelError(f"{source}: {other}")
     if not head:
         raise ModelError(f"{source}: is empty; get a new copy")
-    if zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            names = archive.namelist()
-        if not any(name.endswith("data.pkl") for name in names) and kind_of(source) is None:
-            raise ModelError(
-                f"{source}: is a zip archive of {', '.join(names[:SHOWN])}; unpack it and name one of the files"
-            )
+    names = _members(source)
+    if names and not any(name.endswith("data.pkl") for name in names) and kind_of(source) is None:
+        raise ModelError(
+            f"{source}: is a zip archive of {', '.join(names[:SHOWN])}; unpack it and name one of the files"
+        )
     if kind := kind_of(source):
         raise ModelError(
             f"{source}: is a {kind} file, which also contains the network. Set `program` instead of `target` and "
@@ -138,6 +136,15 @@ def _load(source: Path) -> Any:
             f"{source}: cannot be read as a file of tensors ({type(error).__name__}). If it is complete, save the "
             f"weights again with {SAVE}, or set `program` to a TorchScript or torch.export file"
         ) from error
+
+
+def _members(source: Path) -> list[str]:
+    """Return the names of the files in a zip archive. The list is empty for every other file and for a damaged one."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return archive.namelist()
+    except Exception:  # zipfile raises many kinds of errors for a damaged archive
+        return []
 
 
 def _unpickled(source: Path) -> Any:

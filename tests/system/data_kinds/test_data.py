@@ -73,7 +73,7 @@ def test_jsrt_runs_the_whole_pipeline_with_three_structures(checkout):
     assert set(table["image"]) == {f"JPC{kind}" for kind in ("LN002", "LN004", "NN006", "LN008")}
     intervals = pd.read_parquet(checkout.path / "results/jsrt/intervals.parquet")
     units = dict(zip(intervals["measurement"], intervals["unit"], strict=True))
-    assert units["area_heart"] == "mm2"
+    assert units["area_heart"] == "mm2 at the detector"
     assert "cardiothoracic_ratio" in units
     truth = intervals[intervals["measurement"] == "area_lungs"]["truth"]
     assert truth.between(0.02 * (2048 * 0.175) ** 2, 0.6 * (2048 * 0.175) ** 2).all()

@@ -29,7 +29,7 @@ def faults_of(kind, plain, folder):
 
 
 def test_damaged_blocks_are_found_and_drawn_again(plain, tmp_path):
-    assert len(faults_of(damaged_blocks, plain, tmp_path)) == 11
+    assert len(faults_of(damaged_blocks, plain, tmp_path)) == 8
 
 
 def test_jobs_report_a_full_disk_and_resume_once_there_is_room(plain, tmp_path, monkeypatch):

@@ -67,9 +67,12 @@ def test_a_file_missing_from_the_remote_is_named_and_can_be_restored(project):
     store = project.with_name("segcert-store")
     push_to_remote(FOLDERS, project)
     lost = lose_file(store, project)
-    with pytest.raises(SystemExit, match=f"missing from the remote:\n  {lost}\n.*push again: ") as refused:
+    with pytest.raises(
+        SystemExit,
+        match=f"missing from the remote:\n  {lost}\n.*Push again after deleting these lists from the remote: ",
+    ) as refused:
         push_to_remote(FOLDERS, project)
-    (store / str(refused.value).split("push again: ")[1]).unlink()
+    (store / str(refused.value).split("these lists from the remote: ")[1]).unlink()
     push_to_remote(FOLDERS, project)
     assert contents(store, lost)
 

@@ -1,4 +1,4 @@
-"""Damage blocks of draws and notes about earlier draws. Checksums detect the damage, and the blocks are drawn again.
+"""Damage blocks of draws. Checksums detect the damage, and the blocks are drawn again.
 
 For damaged checkpoints, see tests/unit/training/test_loop.py.
 """
@@ -6,7 +6,7 @@ For damaged checkpoints, see tests/unit/training/test_loop.py.
 from tests.tools.faults.outcomes import Fault, differences
 
 VOTES = [f"results/tiny/votes/phantom/unet-clean/{denoiser}/sigma_0.5/shard_0.npz" for denoiser in ("none", "ddpm")]
-BLOCKS, NOTES = ".segcert/blocks/*/[!.]*.npz", ".segcert/blocks/*/[!.]*.json"
+BLOCKS = ".segcert/blocks/*/[!.]*.npz"
 LOGS = "logs/tiny/sample/**/*.log"
 
 
@@ -47,14 +47,13 @@ def continued(content, random, other):
 
 
 DAMAGES = (flipped, flipped, truncated, empty, garbage, hole, exchanged, continued)
-NOTE_DAMAGES = {"empty": "", "garbage": "\0[5", "of another kind": '{"n": 50}'}
 
 
 def damaged_blocks(_base, plain, work, random, _count):
-    """Damage one block in each way, and some notes; then draw all votes again."""
+    """Damage one block in each way; then draw all votes again."""
     run = plain.copy(work)
     votes = [path.relative_to(run.path).as_posix() for path in run.files("results/tiny/votes/**/*.npz")]
-    blocks, notes = run.files(BLOCKS), run.files(NOTES)
+    blocks = run.files(BLOCKS)
     chosen = random.sample(blocks, len(DAMAGES))
     whole = {path: path.read_bytes() for path in blocks}
     faults = {}
@@ -62,10 +61,6 @@ def damaged_blocks(_base, plain, work, random, _count):
         other = whole[random.choice([each for each in blocks if whole[each] != whole[path]])]
         path.write_bytes(damage(whole[path], random, other))
         faults[path] = Fault(f"a damaged block: {damage.__name__}", ["sample"])
-    for path, (name, content) in zip(random.sample(notes, len(NOTE_DAMAGES)), NOTE_DAMAGES.items(), strict=True):
-        whole[path] = path.read_bytes()
-        path.write_text(content)
-        faults[path] = Fault(f"a damaged note of earlier draws: {name}", ["sample"])
     ended = run.run("--force", *votes)
     said = "".join(path.read_text() for path in run.files(LOGS))
     wrong = differences(run, plain, ended)

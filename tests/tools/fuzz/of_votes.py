@@ -141,7 +141,7 @@ def finished():
         assert decided.number >= 1
 
     plan = json.dumps([dict.fromkeys(SETTINGS, 2)]).encode()
-    return Target(read, lambda: [b"\n" + plan + b"\n", plan + b"\n" + plan, b""], (), "decisions.jsonl")
+    return Target(read, lambda: [b"\n" + plan + b"\n", plan + b"\n" + plan], (), "decisions.jsonl")
 
 
 def radii():
