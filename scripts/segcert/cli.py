@@ -31,6 +31,14 @@ Selection = Annotated[
 MethodOption = Annotated[
     Method, typer.Option(help="Multiple-testing correction; the methods kfwer and by have weaker guarantees.")
 ]
+WrongPixels = Annotated[
+    int,
+    typer.Option(
+        "--k",
+        min=1,
+        help="For kfwer: the number k; alpha bounds the probability that k or more pixels are certified wrongly.",
+    ),
+]
 DeviceOption = Annotated[DeviceName, typer.Option(help="Device that runs the networks; auto uses a GPU if available.")]
 
 
@@ -71,14 +79,7 @@ def certify(
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
-    k: Annotated[
-        int,
-        typer.Option(
-            "--k",
-            min=1,
-            help="For kfwer: the number k; alpha bounds the probability that k or more pixels are certified wrongly.",
-        ),
-    ] = 10,
+    k: WrongPixels = 10,
     measure: Annotated[
         list[str] | None,
         typer.Option(
@@ -279,14 +280,7 @@ def plan(
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
     n0: Selection = 10,
-    k: Annotated[
-        int,
-        typer.Option(
-            "--k",
-            min=1,
-            help="For kfwer: the number k; alpha bounds the probability that k or more pixels are certified wrongly.",
-        ),
-    ] = 10,
+    k: WrongPixels = 10,
     config: Annotated[
         list[str] | None,
         typer.Option("--config", "--configfile", help="For a run: configuration file or KEY=VALUE; repeatable."),
