@@ -25,7 +25,7 @@ rule certify:  # one job decides all noise levels, because starting a job takes 
     params:
         **tracked("certify"),
         shards=chosen(ASKED.shards),
-        settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
+        settings=ASKED.decision(),
         classes=chosen(ASKED.classes),
         measurements=chosen(ASKED.measurements),
         measured_code=chosen(ASKED.measured_code),

@@ -7,6 +7,9 @@
 # Finished blocks of draws are in .segcert/blocks, which is not a declared output; an interrupted job resumes from them.
 
 
+SAMPLER = "sample_at_looks" if CONFIG.looks else "sample"  # `sample` does not depend on how certificates are decided
+
+
 rule sample:
     input:
         **with_records(index=INDEX, segmenter=chosen(ASKED.segmenter_files), denoiser=chosen(ASKED.denoiser_files)),
@@ -34,10 +37,12 @@ rule sample:
         pool=CONFIG.pool,
         n0=CONFIG.n0,
         n=CONFIG.n,
+        looks=ASKED.looks(),
+        deciding=tracked("sample_at_looks") if CONFIG.looks else {},
         seed=CONFIG.seed,
         store=STORE,
     script:
-        "../scripts/sample.py"
+        f"../scripts/{SAMPLER}.py"
 
 
 rule predict:

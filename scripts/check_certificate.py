@@ -131,19 +131,19 @@ def check(path):  # noqa: PLR0915  # one list of checks
     archive = np.load(path.parent / names["votes.npz"], allow_pickle=False)
     ((name, about),) = json.loads(str(archive["header"]))["images"].items()
     selection, estimation, areas = (archive[f"{name}/{p}"].astype("i8") for p in ("selection", "estimation", "areas"))
-    n0, n, tau, alpha, method = (stated[key] for key in ("n0", "n", "tau", "alpha", "method"))
-    origin = about["origin"]
+    n0, n, tau, method, origin = (*(stated[key] for key in ("n0", "n", "tau", "method")), about["origin"])
+    alpha = stated["alpha"] / len(looks := stated.get("looks") or [n])  # planned looks share alpha
     pixels, draws, shape = estimation[0].size, archive[f"{name}/draws"], document["image"]["shape"]
     yield method in ("segcertify", "holm", "kfwer", "by") and 0.5 < tau < 1 and 0 < alpha < 0.5, "method, tau, alpha"
     right = (selection.sum(0) == n0).all() and (estimation.sum(0) == n).all() and shape[1:] == [*estimation.shape[1:]]
-    yield right and (sampling["n0"], sampling["n"]) == (n0, n), f"every pixel of the image has {n0} + {n} votes"
+    right = right and (sampling["n0"], sampling["n"]) == (n0, n) and n in looks
+    yield right, f"every pixel of the image has {n0} + {n} votes"
     right = about["sigma"] == stated["sigma"] and sampling["noise"] == origin["noise"].split(",")[0]
     right = right and all(sampling[k] == origin[k] for k in ("sigma", "seed", "precision", "device", "batch_size"))
     yield right, "sigma, noise, seed, precision, device and batch size are those of the votes"
     right = [*areas[:n0].sum(0), *areas[n0:].sum(0)] == [*selection.sum((1, 2)), *estimation.sum((1, 2))]
     yield right and len(areas) == n0 + n and (areas.sum(1) == pixels).all(), "areas of the draws add up to the votes"
-    right = None
-    if len(draws):
+    if right := len(draws) or None:
         planes = np.unpackbits(draws, axis=2, count=pixels).astype("i8")
         maps = sum(planes[:, bit] << bit for bit in range(draws.shape[1])).reshape(-1, *estimation.shape[1:])
         one_hot = np.stack([maps == c for c in range(len(estimation))], axis=1)

@@ -10,6 +10,7 @@ _HOME = {
     "ABSTAIN": "segcert.certification.certificate",
     "Certificate": "segcert.certification.certificate",
     "CertifiedInterval": "segcert.certification.median_smoothing",
+    "Looks": "segcert.certification.looks",
     "Measurement": "segcert.measurements",
     "DiffusionDenoiser": "segcert.networks.denoiser",
     "RadiusMap": "segcert.certification.radius_map",
@@ -21,6 +22,7 @@ _HOME = {
     "measurements_of": "segcert.measurements",
     "median_interval": "segcert.certification.median_smoothing",
     "radius_map": "segcert.certification.radius_map",
+    "sample_at_looks": "segcert.smoothing.looks",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605
 __version__ = "0.1.0"

@@ -1,8 +1,9 @@
 """Certify segmentations of images, and plan, audit, trace, compare and pack runs of the pipeline."""
 
+import dataclasses
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,10 @@ import segcert
 from segcert.certification.methods import METHODS, SEGCERTIFY
 from segcert.data.errors import DataError
 from segcert.io.progress import printable
+
+if TYPE_CHECKING:
+    from segcert.certification.looks import Looks
+    from segcert.single_image.inputs import Reading
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,6 +47,11 @@ WrongPixels = Annotated[
 DeviceOption = Annotated[DeviceName, typer.Option(help="Device that runs the networks; auto uses a GPU if available.")]
 
 
+def _typed(context: typer.Context, name: str) -> bool:
+    """Return whether a parameter was given on the command line."""
+    return str(context.get_parameter_source(name)).endswith("COMMANDLINE")
+
+
 class FolderError(ValueError):
     """Error for a command that was run in the wrong folder. The message names the right folder."""
 
@@ -64,6 +74,7 @@ def options(
 
 @app.command()
 def certify(
+    context: typer.Context,
     images: Annotated[list[Path], typer.Argument(help="Image files: PNG, JPEG, TIFF, GIF, BMP or DICOM.")],
     segmenter: Annotated[Path, typer.Option(help="Folder that contains model.safetensors and config.json.")],
     sigma: Sigma,
@@ -76,6 +87,20 @@ def certify(
     n: Annotated[
         int, typer.Option("--n", min=1, help="Number of estimation draws, which test the chosen class of each pixel.")
     ] = 100,
+    looks: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,...",
+            help="Planned numbers of estimation draws, such as 60,110,300, after which the image may be certified; "
+            "they share alpha and replace --n.",
+        ),
+    ] = "",
+    stop_at_abstention: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="With --looks: stop at the first look at which at most this share of pixels abstains."
+        ),
+    ] = 0.0,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
@@ -151,22 +176,20 @@ def certify(
         write_certificate,
     )
     from segcert.single_image.explain import summary
-    from segcert.single_image.inputs import Networks, Reading, Sampling
+    from segcert.single_image.inputs import Networks, Sampling
     from segcert.single_image.seeds import seeded
+    from segcert.smoothing.looks import sample_at_looks
     from segcert.smoothing.store import BlockStore
 
-    if pixel_size and min(pixel_size) <= 0:
-        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected two numbers above 0, in mm")
-    if window and window[0] >= window[1]:
-        raise DataError(f"--window: found {window[0]:g} {window[1]:g}; expected the lower value first")
+    reading = _reading(bits, window, frame, pixel_size)
+    planned = _planned(context, looks, n, tau, alpha, method.value, k, stop_at_abstention)
     require_own_results(images, out)
     networks = Networks.load(segmenter, denoiser, denoising_steps)
-    sampling = Sampling(sigma, n0, n, seed or 0, batch_size, precision.value, noise.value)
-    decision = Decision(tau, alpha, method.value, k)
+    sampling = Sampling(sigma, n0, planned.ns[-1], seed or 0, batch_size, precision.value, noise.value)
+    decision = Decision(tau, alpha, method.value, k, planned.ns if looks else ())
     check_measurements(measure or [], decide or [], [networks.config["classes"]])
     thresholds = dict(map(parse_decision, decide or []))
     target = set_up_torch(device.value, threads)
-    reading = Reading(bits, window, frame, pixel_size)
     cases, refused = [], list[ValueError]()
     for path in images:  # check all images before the first draw
         try:
@@ -186,7 +209,7 @@ def certify(
             sampling = seeded(sampling, store or out, image, networks)
         smoothed = networks.smoothed(image, sampling, target, BlockStore(store or out / DRAWS))
         try:
-            votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)
+            votes = sample_at_looks(smoothed, image.unit(), planned, n0, measurements=asked, keep_draws=keep_draws)
         except KeyboardInterrupt:
             _say("Interrupted. Finished draws are kept; the same command resumes.")
             raise
@@ -196,7 +219,7 @@ def certify(
             image=image,
             votes=votes,
             networks=networks,
-            sampling=sampling,
+            sampling=dataclasses.replace(sampling, n=votes.n),
             decision=decision,
             ledger=ledger,
             measurements=asked,
@@ -210,6 +233,35 @@ def certify(
     if refused:
         listed = "\n".join(f"  {error}" for error in refused)
         raise DataError(f"{len(refused)} of {len(images)} images were not certified:\n{listed}")
+
+
+def _reading(
+    bits: int | None,
+    window: tuple[float, float] | None,
+    frame: int | None,
+    pixel_size: tuple[float, float] | None,
+) -> "Reading":
+    """Return the settings for reading image files. Raises DataError if one of them is impossible."""
+    from segcert.single_image.inputs import Reading
+
+    if pixel_size and min(pixel_size) <= 0:
+        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected two numbers above 0, in mm")
+    if window and window[0] >= window[1]:
+        raise DataError(f"--window: found {window[0]:g} {window[1]:g}; expected the lower value first")
+    return Reading(bits, window, frame, pixel_size)
+
+
+def _planned(context: typer.Context, looks: str, n: int, *settings: Any) -> "Looks":
+    """Return the planned looks; without any, n is the only one. Raises an error for options that do not fit."""
+    from segcert.certification.looks import Looks
+    from segcert.certification.methods import parse_looks
+
+    planned = Looks(parse_looks(looks) or (n,), *settings)
+    if looks and _typed(context, "n"):
+        raise DataError(f"--looks: found {looks} and --n {n}; the looks replace n, so remove one of the two")
+    if not looks and planned.stop_at_abstention:
+        raise DataError("--stop-at-abstention: needs planned looks. Write, for example, --looks 60,110,300")
+    return planned
 
 
 @app.command()
@@ -310,7 +362,7 @@ def plan(
     """
     from segcert.plan.command import plan_image, plan_run, which_plan
 
-    typed = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    typed = [name for name in context.params if _typed(context, name)]
     if which_plan(typed) == "image":
         _say(plan_image(sigma, shape, tau=tau, alpha=alpha, method=method.value, n0=n0, k=k))
         return

@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from segcert.certification.methods import METHODS, CertificationError, check_settings, require_feasible
+from segcert.certification.methods import METHODS, CertificationError, alpha_per_look, check_settings, require_feasible
 from segcert.votes import Counts, Votes
 
 ABSTAIN = 255
@@ -44,6 +45,9 @@ class Certificate:
         Name of the statistical method (see `certify`).
     k
         Parameter k of the method "kfwer"; 1 for other methods.
+    looks
+        Planned looks: all values of n at which the image might have been decided, in increasing order; `n` is one of
+        them. Empty if n was fixed.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -55,6 +59,12 @@ class Certificate:
     n: int
     method: str
     k: int = 1
+    looks: tuple[int, ...] = ()
+
+    @property
+    def level(self) -> float:
+        """Error rate of this decision alone: alpha, or each look's share of alpha."""
+        return alpha_per_look(self.alpha, self.looks)
 
     @property
     def abstain(self) -> float:
@@ -69,11 +79,21 @@ class Certificate:
     def settings(self) -> dict[str, Any]:
         """Return all attributes except the labels, as a dictionary of plain values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in values.items() if name != "labels"}
+        return {name: value for name, value in values.items() if name != "labels"} | {"looks": list(self.looks)}
+
+    def decision(self) -> dict[str, Any]:
+        """Return the settings that were fixed before the votes were seen. With planned looks, `n` is the largest."""
+        return self.settings() | ({"n": self.looks[-1]} if self.looks else {})
 
 
 def certify(
-    votes: Votes, tau: float = 0.75, alpha: float = 0.001, method: str = "segcertify", *, k: int = 10
+    votes: Votes,
+    tau: float = 0.75,
+    alpha: float = 0.001,
+    method: str = "segcertify",
+    *,
+    k: int = 10,
+    looks: Sequence[int] = (),
 ) -> Certificate:
     """Certify the pixels of an image from its votes.
 
@@ -99,6 +119,10 @@ def certify(
         certified pixels is at most alpha (Benjamini and Yekutieli 2001).
     k
         Parameter of "kfwer"; other methods ignore it.
+    looks
+        Planned looks: the values of n, fixed before any vote was seen, at which the image may be decided. The looks
+        share alpha equally, so alpha bounds the error probability of all of them together (see segcert.Looks). By
+        default, n was fixed.
 
     Returns
     -------
@@ -109,7 +133,8 @@ def certify(
     Raises
     ------
     CertificationError
-        If a setting is out of range, or if no votes could certify a pixel with these settings (see `smallest_n`).
+        If a setting is out of range, if no votes could certify a pixel with these settings (see `smallest_n`), or if
+        the votes were not drawn at one of the looks.
 
     Examples
     --------
@@ -125,9 +150,13 @@ def certify(
     >>> round(certificate.radius, 3)
     0.169
     """
-    check_votes(votes, tau, alpha, method, k)
+    level = alpha_per_look(alpha, looks)
+    check_settings(tau, alpha, method, k)
+    if looks and votes.n not in looks:
+        raise CertificationError(f"votes: found n = {votes.n}; expected one of the looks, {', '.join(map(str, looks))}")
+    check_votes(votes, tau, level, method, k)
     chosen, counts = chosen_class(votes, method)
-    threshold = rejection_threshold(counts, tested_draws(votes, method), tau, alpha, method, k)
+    threshold = rejection_threshold(counts, tested_draws(votes, method), tau, level, method, k)
     return Certificate(
         labels=np.where(counts >= threshold, chosen, ABSTAIN).astype(np.uint8),
         radius=certified_radius(votes.sigma, tau),
@@ -138,6 +167,7 @@ def certify(
         n=votes.n,
         method=method,
         k=k if METHODS[method].takes_k else 1,
+        looks=tuple(looks),
     )
 
 

@@ -4,8 +4,9 @@ This module must not import numpy, because the configuration imports this module
 correction that it uses.
 """
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -148,16 +149,46 @@ def require_feasible(
     n: int, pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
 ) -> None:
     """Raise CertificationError if a setting is out of range, or if no votes could certify a pixel."""
-    check_settings(tau, alpha, method, k)
-    if METHODS[method].takes_k and k >= pixels:
-        raise CertificationError(
-            f"k: found {k}, which allows all {pixels} pixels to be wrong. Set `kfwer_k` to less than {pixels}"
-        )
-    least = smallest_n(pixels, tau, alpha, method, n0, k)
+    least = _least_n(pixels, tau, alpha, method, n0, k)
     if n < least:
         raise CertificationError(
             f"`n`: found {n}; with method {method}, tau {tau}, alpha {alpha} and {pixels} pixels, no pixel can be "
             f"certified, even if all {n} votes agree. Write `n: {least}` or more"
+        )
+
+
+def alpha_per_look(alpha: float, looks: Sequence[int]) -> float:
+    """Return the share of alpha for one decision: planned looks share alpha equally; without looks, all of it."""
+    return alpha / max(1, len(looks))
+
+
+def parse_looks(text: str) -> tuple[int, ...]:
+    """Return the planned looks in a text such as "60,110,300"; an empty text contains none.
+
+    Raises CertificationError for any other text.
+    """
+    try:
+        looks = tuple(int(each) for each in text.split(",")) if text else ()
+    except ValueError:
+        looks = (0,)
+    if min(looks, default=1) < 1:
+        raise CertificationError(f"looks: found {text!r}; expected numbers of draws, for example 60,110,300")
+    return looks
+
+
+def require_feasible_looks(
+    looks: Sequence[int], pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
+) -> None:
+    """Raise CertificationError if looks do not increase, or if no votes could certify a pixel at one of them."""
+    if any(earlier >= later for earlier, later in itertools.pairwise(looks)):
+        raise CertificationError(
+            f"`looks`: found {list(looks)}; expected increasing numbers of draws. Write `looks: {sorted(set(looks))}`"
+        )
+    least = _least_n(pixels, tau, alpha_per_look(alpha, looks), method, n0, k)
+    if looks and looks[0] < least:
+        raise CertificationError(
+            f"`looks`: found {looks[0]}; with method {method}, tau {tau}, {pixels} pixels and alpha {alpha} shared by "
+            f"{len(looks)} looks, no pixel can be certified, even if all {looks[0]} votes agree. Write {least} or more"
         )
 
 
@@ -174,6 +205,16 @@ def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -
 def smallest_draws(tau: float, alpha: float) -> int:
     """Return the smallest number of draws n with which a median can be certified: tau^n <= alpha / 2."""
     return math.ceil(math.log(alpha / 2) / math.log(tau))
+
+
+def _least_n(pixels: int, tau: float, alpha: float, method: str, n0: int, k: int) -> int:
+    """Return `smallest_n`. Raise CertificationError if a setting is out of range for an image of `pixels` pixels."""
+    check_settings(tau, alpha, method, k)
+    if METHODS[method].takes_k and k >= pixels:
+        raise CertificationError(
+            f"k: found {k}, which allows all {pixels} pixels to be wrong. Set `kfwer_k` to less than {pixels}"
+        )
+    return smallest_n(pixels, tau, alpha, method, n0, k)
 
 
 def _first(enough: Callable[[int], bool], level: float, tau: float) -> int:

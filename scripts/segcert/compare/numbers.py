@@ -139,7 +139,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
       the first run` or a key of NOT_PAIRED. The note `paired by name` means that the pixels could not be compared,
       because votes are missing.
     """
-    shown = [*SETTINGS, "images"]
+    shown = [*SETTINGS, "n", "images"]
     for name in INTERVALS:
         shown += [name, f"{name}_low", f"{name}_high"]
     shown.append("abstain")
@@ -164,7 +164,8 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
                 if row["note"] in ("", BY_NAME):
                     row |= differences[number].get(key, {"note": "no number"})
     compared = pd.DataFrame(rows, columns=[*MODEL, "run", *shown, *PAIRED, "note"])
-    return compared.astype(dict.fromkeys(["n0", "n", "k", "images", "paired_images"], "Int64"))
+    compared["n"] = compared["n"].convert_dtypes()
+    return compared.astype(dict.fromkeys(["n0", "k", "images", "paired_images"], "Int64"))
 
 
 def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[str], str]]:

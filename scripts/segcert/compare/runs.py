@@ -41,9 +41,11 @@ class ComparedRun:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings of the certificates: `tau`, `alpha`, `n0`, `n`, `method` and `k`."""
+        """Settings of the certificates: `tau`, `alpha`, `n0`, `n` (at the last look), `method` and `k`."""
         first = self.certificates.iloc[0]
-        return {name: first[name] for name in (*DECIDING, "k")}
+        looks = first.get("looks")
+        last = int(looks.split(", ")[-1]) if looks else first["n"]
+        return {name: first[name] for name in (*DECIDING, "k")} | {"n": last}
 
     def table(self) -> pd.DataFrame:
         """Return the main table of the run's report, with as many bootstrap resamples as in the report."""

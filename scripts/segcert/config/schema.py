@@ -111,6 +111,15 @@ class Config(Section):
         description="Number of estimation draws per image, which test the class chosen for each pixel. On the command "
         "line: --config draws=1000",
     )
+    looks: list[Count] = Field(
+        [],
+        description="Planned looks, such as [60, 110, 300]: numbers of estimation draws after which an image may be "
+        "certified. They share alpha and replace `n`. The draws of an image end at the first look at which at most "
+        "the share `stop_at_abstention` of its pixels abstains. Empty: one decision after `n` draws",
+    )
+    stop_at_abstention: float = Field(
+        0.0, ge=0, le=1, description="With `looks`: share of pixels that may abstain when the draws of an image end"
+    )
     tau: float = Field(
         0.75,
         gt=0.5,
@@ -289,13 +298,14 @@ class Config(Section):
     def read(cls, values: Mapping[str, Any]) -> Self:
         """Validate values from a YAML file and the command line. Raises ConfigError, which names all problems."""
         try:
-            return cls.model_validate(
+            config = cls.model_validate(
                 {key: value for key, value in values.items() if key not in ALIASES}
                 | {name: values[alias] for alias, name in ALIASES.items() if alias in values}
             )
         except ValidationError as error:
             problems = "\n".join(f"  - {explain(cls, dict(problem))}" for problem in error.errors())
             raise ConfigError(f"the configuration cannot be used:\n{problems}") from None
+        return config.model_copy(update={"n": config.looks[-1]}) if config.looks else config
 
 
 def _untrained(sigma: float, section: str, key: str) -> str:

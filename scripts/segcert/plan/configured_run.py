@@ -12,7 +12,13 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
-from segcert.certification.methods import CertificationError, require_feasible, require_intervals
+from segcert.certification.methods import (
+    CertificationError,
+    alpha_per_look,
+    require_feasible,
+    require_feasible_looks,
+    require_intervals,
+)
 from segcert.config import Config, ConfigError
 from segcert.data import catalogue
 from segcert.data.catalogue import RELEASED_AS_JPEG, Dataset, SplitRule
@@ -61,7 +67,10 @@ class ConfiguredRun:
         try:
             config = Config.read(values)
             pixels = config.image_size**2
-            require_feasible(config.n, pixels, config.tau, config.alpha, config.method, config.n0, config.kfwer_k)
+            decision = config.tau, config.alpha, config.method, config.n0, config.kfwer_k
+            require_feasible_looks(config.looks, pixels, *decision)
+            if not config.looks:
+                require_feasible(config.n, pixels, *decision)
             own_folders, about, splits = {}, {}, {}
             for name in config.datasets:
                 if name in config.own_data:
@@ -73,7 +82,8 @@ class ConfiguredRun:
             for each in about.values():
                 measured = measurements_of(applicable(config.measurements, each.classes), each.classes)
                 count = len(each.classes) - 1 + len(measured)  # the Dice of each structure is measured too
-                require_intervals(config.n0 + config.n, count, config.tau, config.alpha)
+                least = config.n0 + min(config.looks, default=config.n)
+                require_intervals(least, count, config.tau, alpha_per_look(config.alpha, config.looks))
             own_files = {name: folder.files() for name, folder in own_folders.items()}
             check_measurements(config.measurements, config.decisions, [each.classes for each in about.values()])
             _require_files(config)
@@ -111,6 +121,20 @@ class ConfiguredRun:
     def channels(self, dataset: str) -> int:
         """Return the number of channels of a data set's images."""
         return self.about[dataset].channels
+
+    def decision(self) -> dict[str, Any]:
+        """Return the settings of `certify`."""
+        config = self.config
+        return {"tau": config.tau, "alpha": config.alpha, "method": config.method, "k": config.kfwer_k} | (
+            {"looks": config.looks} if config.looks else {}
+        )
+
+    def looks(self) -> dict[str, Any]:
+        """Return the planned looks, with the settings that decide when the draws end; an empty dict without looks."""
+        if not self.config.looks:
+            return {}
+        settings = self.config.model_dump(include={"tau", "alpha", "method", "stop_at_abstention"})
+        return {"ns": self.config.looks, "k": self.config.kfwer_k, **settings}
 
     def preprocessing(self, dataset: str) -> dict[str, Any]:
         """Return the settings for reading a data set's files: the keys of `segcert.networks.folders.Preprocessing`."""

@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from segcert.certification.methods import smallest_n
+from segcert.certification.methods import alpha_per_look, smallest_n
 from segcert.plan.disk import Space, disk_of
 from segcert.plan.hardware import choose_hardware, read_hardware, seconds_of
 from segcert.plan.image_counts import Images
@@ -141,7 +141,9 @@ def make_forecast(
         rates=(min(rates), max(rates)),
         disk=disk_of(work, graph.jobs, startup["bytes"]),
         n=config.n,
-        least_n=smallest_n(pixels, config.tau, config.alpha, config.method, config.n0, config.kfwer_k),
+        least_n=smallest_n(
+            pixels, config.tau, alpha_per_look(config.alpha, config.looks), config.method, config.n0, config.kfwer_k
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from segcert.io.progress import log
 from segcert.provenance.digests import value_digest
 
 # Settings that make a decision, and what names the image and networks that it is about
-SETTINGS = ("sigma", "n0", "n", "seed", "noise", "tau", "alpha", "method", "k")
+SETTINGS = ("sigma", "n0", "n", "seed", "noise", "tau", "alpha", "method", "k", "looks")
 ABOUT = ("image", "segmenter", "denoiser")
 FOLDER = "decisions"
 Settings = Mapping[str, Any]
@@ -136,6 +136,7 @@ def _plans(path: Path) -> list[list[dict[str, Any]]]:
             plan = parse_json(line)
             if not (isinstance(plan, list) and all(isinstance(each, dict) for each in plan)):
                 raise ValueError("not a list of decisions")
+            plan = [{"looks": [], **each} for each in plan]  # earlier versions knew no looks
             if any(each.keys() != set(SETTINGS) for each in plan):
                 raise ValueError("a decision with other settings")
         except ValueError as error:

@@ -184,7 +184,8 @@ def for_captions(settings: Mapping[str, Any]) -> dict[str, Any]:
     certified = "Run ``{run}``: method ``{method}``".format(**settings)
     if method.takes_k:
         certified += f", k = {settings['kfwer_k']}"
-    certified += ", {n0} + {n} noisy copies of each image, tau = {tau}, alpha = {alpha}.".format(**settings)
+    copies = "{n0} + up to {n}" if settings.get("looks") else "{n0} + {n}"
+    certified += f", {copies} noisy copies of each image, tau = {{tau}}, alpha = {{alpha}}.".format(**settings)
     if method.weaker:
         certified += " **A weaker guarantee than under segcertify: individual certified pixels may be wrong.**"
     shown = [column for column in METRICS if not (method.weaker and column.strict)]

@@ -59,6 +59,16 @@ def listed(values: Iterable[Any], style: str = "level", decimals: int | None = N
     return ", ".join(written(value, style, decimals) for value in values)
 
 
+def draws(numbers: Iterable[float]) -> str:
+    """Format mean numbers of draws; planned looks make them differ between models.
+
+    >>> draws([100, 100]), draws([62.5, 300])
+    ('100', '62.5 to 300')
+    """
+    numbers = list(numbers)
+    return " to ".join(f"{number:.4g}" for number in dict.fromkeys([min(numbers), max(numbers)]))
+
+
 def file_size(count: int) -> str:
     """Format a number of bytes in kB, MB or GB (powers of 1000).
 

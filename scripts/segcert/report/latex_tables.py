@@ -14,7 +14,7 @@ from segcert.io.atomic import atomic_file
 from segcert.provenance.ledger import notice
 from segcert.report.captions import definitions, table_caption
 from segcert.report.cells import Form, Row, across, plain_number
-from segcert.report.format import listed
+from segcert.report.format import draws, listed
 from segcert.report.html import TEMPLATES
 from segcert.results.claims import in_sentences
 from segcert.results.labels import REGIMES
@@ -246,15 +246,15 @@ def _about(
     first, radii = main.iloc[0], main.drop_duplicates("sigma")
     method = METHODS[first["method"]]
     yield Tex.fill(
-        r"Method \texttt{{{method}}}{k}, $\tau = {tau:}$, $\alpha = {alpha:}$, {n0} selection and {n} estimation draws"
-        r" per image. Certified $\ell_2$ radius $\sigma\,\Phi^{{-1}}(\tau)$: {radii} at $\sigma = {sigmas}$, both for"
-        r" pixel values in $[0, 1]$.",
+        r"Method \texttt{{{method}}}{k}, $\tau = {tau:}$, $\alpha = {alpha:}$, {n0} selection and {n} estimation"
+        r" draws per image. Certified $\ell_2$ radius $\sigma\,\Phi^{{-1}}(\tau)$: {radii} at $\sigma = {sigmas}$, both"
+        r" for pixel values in $[0, 1]$.",
         method=method.name,
         k=Tex(f" ($k = {first['k']}$)" if method.takes_k else ""),
         tau=f"{first['tau']:g}",
         alpha=f"{first['alpha']:g}",
         n0=first["n0"],
-        n=first["n"],
+        n=draws(main["n"]),
         radii=listed(radii["radius"], "number", 3),
         sigmas=listed(radii["sigma"]),
     )

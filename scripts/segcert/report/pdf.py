@@ -22,7 +22,7 @@ from segcert.provenance.git import commit_time, git_state
 from segcert.provenance.ledger import notice
 from segcert.report.data_summary import DataSummary
 from segcert.report.figures import overview_figure
-from segcert.report.format import listed, shorten
+from segcert.report.format import draws, listed, shorten
 from segcert.report.html import TEMPLATES
 from segcert.report.pdf_tables import claims_table, measured_table, results_table
 from segcert.report.style import TEXT_MM, Layout, save_print
@@ -145,7 +145,7 @@ def _guarantee(main: pd.DataFrame) -> str:
         "A certified pixel keeps the label that the smoothed network gives it under any perturbation of the image "
         f"whose l2 norm is below the radius, which is {listed(radii['radius'], 'number', 3)} at these σ. Guarantee: "
         f"{guarantee} (method: {first['method']}{k}, α = {first['alpha']:g}, τ = {first['tau']:g}, {first['n0']} + "
-        f"{first['n']} noisy copies of each image)."
+        f"{draws(main['n'])} noisy copies of each image)."
     )
 
 

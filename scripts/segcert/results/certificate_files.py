@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from segcert.certification.certificate import Certificate, certify
+from segcert.certification.methods import alpha_per_look
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import save_arrays
 from segcert.io.atomic import atomic_file
@@ -48,13 +49,13 @@ def decide(
     about
         Values of the columns `model`, `regime` and `denoiser`.
     settings
-        The settings `tau`, `alpha`, `method` and `k`.
+        The settings `tau`, `alpha`, `method`, `k` and, if looks were planned, `looks` (see `certify`).
     measurements, thresholds
         Specifications of measurements, and a dict that maps measurements to thresholds (see `interval_rows`).
     """
-    tau, alpha, taus = settings["tau"], settings["alpha"], tau_grid(settings["tau"])
-    certificate = certify(votes, **settings)
-    radii = radius_levels(votes, taus, alpha, settings["method"])
+    certificate, taus = certify(votes, **settings), tau_grid(settings["tau"])
+    tau, level = certificate.tau, certificate.level
+    radii = radius_levels(votes, taus, level, settings["method"])
     rows = {
         "metrics": metric_rows(dataset, image, prediction, certificate, about),
         "intervals": interval_rows(
@@ -66,9 +67,9 @@ def decide(
             measurements=measurements,
             thresholds=thresholds,
             tau=tau,
-            alpha=alpha,
+            alpha=level,
         ),
-        "radii": radius_rows(dataset, image, radii, about, taus=taus, sigma=votes.sigma, alpha=alpha),
+        "radii": radius_rows(dataset, image, radii, about, taus=taus, sigma=votes.sigma, alpha=level),
     }
     return Decision(certificate, radii, rows)
 
@@ -95,11 +96,12 @@ def write_certificates(
         decided[image] = decide(dataset, image, each, predictions[image], about, settings=settings, **asked)
     save_arrays(files["labels"], {image: decision.certificate.labels for image, decision in decided.items()})
     save_radii(files["maps"], {image: decision.radii for image, decision in decided.items()}, taus, sigma)
-    tables = {"budget": budget_rows(dataset, drawn, about, settings=settings)}
+    level = alpha_per_look(settings["alpha"], settings.get("looks", []))
+    tables = {"budget": budget_rows(dataset, drawn, about, settings={**settings, "alpha": level})}
     for decision in decided.values():
         for kind, rows in decision.rows.items():
             tables.setdefault(kind, []).extend(rows)
     for kind, rows in tables.items():
         with atomic_file(files[kind]) as path:
             pd.DataFrame(rows).to_parquet(path, index=False)
-    return {image: {**drawn[image].origin, **each.certificate.settings()} for image, each in decided.items()}
+    return {image: {**drawn[image].origin, **each.certificate.decision()} for image, each in decided.items()}

@@ -118,6 +118,7 @@ def metric_rows(
         "alpha": certificate.alpha,
         "n0": certificate.n0,
         "n": certificate.n,
+        "looks": ", ".join(map(str, certificate.looks)),
         "method": certificate.method,
         "k": certificate.k,
         "abstain": certificate.abstain,

@@ -16,7 +16,7 @@ from segcert.results.claims import claim_table
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 MODEL = [*PAIRING, "sigma"]
 DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
-SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
+SETTINGS = ["tau", "alpha", "n0", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
 OUTCOMES = ("right", "wrong")  # of decisions, against the ground truth
 NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
@@ -99,9 +99,9 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
     Metrics are averaged over the classes of an image, and then over images. The columns <metric>_low and <metric>_high
     contain the 95% bootstrap interval of the metric over images. `undefined` counts the images on which the
-    certified Dice of at least one class is undefined.
+    certified Dice of at least one class is undefined. `n` is a mean over images, which planned looks make differ.
     """
-    per_image = _per_image(rows, [*MODEL, *SETTINGS], _available_metrics(rows))
+    per_image = _per_image(rows, [*MODEL, *SETTINGS, "n"], _available_metrics(rows))
     return _summarise(per_image, MODEL, resamples)
 
 
@@ -240,6 +240,8 @@ def _means(
     summaries = []
     for values, group in rows.groupby([*keys], sort=False, dropna=False):
         summary = dict(zip(keys, values, strict=True))
+        if "n" in group:
+            summary["n"] = group["n"].mean()
         summary |= {"images": group["image"].nunique(), "undefined": int(group["undefined"].sum())}
         for metric in metrics:
             if metric in bare:
@@ -248,7 +250,10 @@ def _means(
             mean, low, high = mean_interval(group[metric].to_numpy(), resamples)
             summary |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
         summaries.append(summary)
-    return pd.DataFrame(summaries)
+    table = pd.DataFrame(summaries)
+    if "n" in table:
+        table["n"] = table["n"].convert_dtypes()  # whole numbers, unless planned looks ended at different n
+    return table
 
 
 def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:

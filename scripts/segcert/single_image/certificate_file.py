@@ -17,7 +17,12 @@ import torch
 import segcert
 from segcert.certification.certificate import ABSTAIN, Certificate, certify, radius_in_gray_levels
 from segcert.certification.median_smoothing import certify_measurements
-from segcert.certification.methods import require_feasible, require_intervals
+from segcert.certification.methods import (
+    alpha_per_look,
+    require_feasible,
+    require_feasible_looks,
+    require_intervals,
+)
 from segcert.certification.radius_map import check_radius_map, radius_map
 from segcert.data.decode import image_name
 from segcert.data.identifiers import withheld
@@ -53,6 +58,7 @@ class Decision:
     alpha: float = 0.001
     method: str = "segcertify"
     k: int = 10
+    looks: tuple[int, ...] = ()
 
 
 def write_certificate(
@@ -81,8 +87,8 @@ def write_certificate(
     Patient identifiers in the header of a DICOM file do not appear in names or paths (segcert.data.identifiers).
     """
     path, out = Path(path), Path(out)
-    certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
-    (decided,) = (ledger or Ledger.of_user()).record([{**votes.origin, **certificate.settings()}])
+    certificate = certify(votes, **dataclasses.asdict(decision))
+    (decided,) = (ledger or Ledger.of_user()).record([{**votes.origin, **certificate.decision()}])
     files, name = {}, result_name(path)
     for kind, content in contents_of(image, certificate, votes, radii).items():
         files[kind] = out / f"{name}.{kind}"
@@ -109,7 +115,7 @@ def contents_of(image: Raster, certificate: Certificate, votes: Votes, radii: bo
     If `radii` is true, the radius maps are included.
     """
     labels = certificate.labels
-    maps = maps_of(image, labels, votes, certificate.alpha, certificate.method, radii)
+    maps = maps_of(image, labels, votes, certificate.level, certificate.method, radii)
     contents = {kind: encode_png(each) if kind.endswith(".png") else encode_tiff(each) for kind, each in maps.items()}
     scale = 4 if max(labels.shape) <= 512 else 1
     overlay = np.clip(paint(to_rgb(image.unit()), labels, scale), 0, 1)
@@ -264,8 +270,11 @@ def check_decision(
 ) -> None:
     """Raise CertificationError, before any noise is drawn, if a requested result could not be certified."""
     pixels = math.prod(image.pixels.shape[1:])
-    require_feasible(sampling.n, pixels, decision.tau, decision.alpha, decision.method, sampling.n0, decision.k)
-    require_intervals(sampling.n0 + sampling.n, len(measurements), decision.tau, decision.alpha)
+    asked = decision.tau, alpha_per_look(decision.alpha, decision.looks), decision.method, sampling.n0, decision.k
+    require_feasible_looks(decision.looks, pixels, decision.tau, decision.alpha, *asked[2:])
+    require_feasible(sampling.n, pixels, *asked)
+    least = sampling.n0 + min(decision.looks, default=sampling.n)
+    require_intervals(least, len(measurements), *asked[:2])
     if radii:
         check_radius_map(decision.method)
 
@@ -275,7 +284,7 @@ def _measurements(
 ) -> list[dict[str, Any]]:
     if not measurements:
         return []
-    intervals = certify_measurements(votes, tau=certificate.tau, alpha=certificate.alpha)
+    intervals = certify_measurements(votes, tau=certificate.tau, alpha=certificate.level)
     documents = []
     for measurement in measurements:
         interval = intervals[measurement.name]

@@ -38,6 +38,7 @@ def explain(document: dict[str, Any]) -> str:
         f"  Method {settings['method']}: {guarantee}.",
         f"  (alpha = {settings['alpha']:g}; {settings['n0']} + {settings['n']} noisy copies at sigma "
         f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
+        *_looks(settings),
     ]
     if METHODS[settings["method"]].weaker:
         lines += ["  This is weaker than the guarantee of segcertify and holm, which allows no wrong pixel."]
@@ -59,7 +60,7 @@ def explain(document: dict[str, Any]) -> str:
         if each["id"]:
             lines.append(f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels")
     if document["measurements"]:
-        alpha = document["measurements"][0]["alpha"]
+        alpha = document["measurements"][0]["alpha"] * max(1, len(settings.get("looks", [])))
         lines += [
             "",
             f"Measurements (median over the noise, for the same perturbations; error probability {alpha:.3g} each and",
@@ -82,8 +83,9 @@ def explain(document: dict[str, Any]) -> str:
 
 def summary(document: dict[str, Any]) -> list[str]:
     """Return the lines that `segcert certify` prints about a certificate: its result, and what nobody must miss."""
-    radius, name = document["certificate"]["radius"], document["image"]["path"]
-    lines = [f"{name}: {1 - document['abstain']:.1%} certified at radius {radius:.4g}"]
+    settings, name = document["certificate"], document["image"]["path"]
+    after = f", decided after n = {settings['n']} of at most {settings['looks'][-1]}" if settings["looks"] else ""
+    lines = [f"{name}: {1 - document['abstain']:.1%} certified at radius {settings['radius']:.4g}{after}"]
     if document["decisions"]["number"] > 1:
         lines.append(f"  {_numbered(document['decisions'])} (see segcert explain)")
     return lines + [f"  remark: {remark}" for remark in document["remarks"]]
@@ -106,11 +108,23 @@ def _decisions(decisions: dict[str, Any] | None) -> list[str]:
     ]
     for each in decisions["earlier"]:
         k = f", k = {each['k']}" if each["method"] in METHODS and METHODS[each["method"]].takes_k else ""
+        looks = f" (looks {', '.join(map(str, each['looks']))})" if each.get("looks") else ""
         lines.append(
-            f"    sigma {each['sigma']:g}, {each['n0']} + {each['n']} copies, seed {each['seed']}, "
+            f"    sigma {each['sigma']:g}, {each['n0']} + {each['n']} copies{looks}, seed {each['seed']}, "
             f"noise {each['noise']}, tau = {each['tau']:g}, alpha = {each['alpha']:g}, {each['method']}{k}"
         )
     return lines
+
+
+def _looks(settings: dict[str, Any]) -> list[str]:
+    """Return lines about the planned looks of a certificate."""
+    looks = settings.get("looks", [])
+    if not looks:
+        return []
+    return [
+        f"  The image could be decided after n = {', '.join(map(str, looks))} copies, as planned beforehand, and was",
+        f"  decided after n = {settings['n']}. The looks share alpha, so alpha covers all of them together.",
+    ]
 
 
 def _reading(image: dict[str, Any]) -> list[str]:

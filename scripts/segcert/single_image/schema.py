@@ -83,6 +83,7 @@ class Settings(Part):
     n: int
     method: Literal[tuple(METHODS)]  # type: ignore[valid-type]  # the names are listed only there
     k: int
+    looks: list[Positive] = Field([])
     guarantee: str
 
 
@@ -96,6 +97,7 @@ class Decided(Part):
     alpha: float
     method: str
     k: int
+    looks: list[Positive] = Field([])
 
 
 class Decisions(Part):

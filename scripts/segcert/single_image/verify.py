@@ -243,7 +243,8 @@ def _reading(image: dict[str, Any]) -> Reading:
 def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verification) -> None:
     """Compute all files and values from the votes and the image. Raises DocumentError if one differs."""
     document, settings, reading = case.document, case.document["certificate"], _reading(case.document["image"])
-    certificate = certify(case.votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
+    asked = {name: settings[name] for name in ("tau", "alpha", "method", "k")}
+    certificate = certify(case.votes, **asked, looks=settings.get("looks", []))
     thresholds = {each["name"]: each["threshold"] for each in document["measurements"] if "threshold" in each}
     expected = document_of(
         certificate,
@@ -259,6 +260,8 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
     expected["image"]["sha256"] = document["image"]["sha256"]  # compared with the image file before it was read
     if document["image"].get("grid") is None:  # earlier versions recorded no grid, and fewer units
         expected["image"] |= {"grid": None, "length_unit": None, "path_withheld": None}
+    if "looks" not in settings:  # earlier versions knew no looks
+        del expected["certificate"]["looks"]
     found = list(differences(document, json.loads(json.dumps(expected)), STATED))
     if found:
         more = f" {len(found) - 1} more values differ." if len(found) > 1 else ""

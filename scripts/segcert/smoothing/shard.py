@@ -159,15 +159,12 @@ class Sampling:
 
     def start(self, smoothed: SmoothedSegmenter, dataset: PreparedDataset, name: str) -> Callable[[], Votes]:
         """Start drawing the votes of the image `name`; return a function that waits for the votes and returns them."""
+        return smoothed.start(dataset.image(name), self.n0, self.n, **self.observed(dataset, name))
+
+    def observed(self, dataset: PreparedDataset, name: str) -> dict[str, Any]:
+        """Return what is observed in each draw of the image `name`, as arguments of `SmoothedSegmenter.sample`."""
         measurements = measurements_of(self.measurements, dataset.about["classes"], *dataset.pixel_scale(name))
-        return smoothed.start(
-            dataset.image(name),
-            self.n0,
-            self.n,
-            truth=dataset.mask(name),
-            measurements=measurements,
-            keep_draws=self.keep_draws,
-        )
+        return {"truth": dataset.mask(name), "measurements": measurements, "keep_draws": self.keep_draws}
 
 
 def sample_shard(

@@ -7,9 +7,9 @@ from segcert.provenance.ledger import SETTINGS, Decided, Ledger, joined, notice,
 
 ABOUT = {"image": "i", "segmenter": "s", "denoiser": None}
 FIRST = ABOUT | {"sigma": 0.25, "n0": 10, "n": 100, "seed": 0, "noise": "normal", "tau": 0.75, "alpha": 0.001}
-FIRST |= {"method": "segcertify", "k": 1}
+FIRST |= {"method": "segcertify", "k": 1, "looks": []}
 OTHER = {"sigma": 0.5, "n0": 5, "n": 50, "seed": 1, "noise": "exact, 8 bits", "tau": 0.8, "alpha": 0.01}
-OTHER |= {"method": "holm", "k": 10}
+OTHER |= {"method": "holm", "k": 10, "looks": [50, 100]}
 
 
 def settings(decision):

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcert.audit.findings import Evidence, Finding, Findings, changed_code, finding_unless, index_path
+from segcert.certification.looks import Looks
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.networks.folders import denoiser_digest, segmenter_digest
@@ -66,7 +67,7 @@ def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
             for image, votes in votes_of(dataset, root / path):
                 without_votes.discard(image)
                 missing.discard(image)
-                yield _compare_origin(path, image, votes, expected)
+                yield _compare_origin(path, image, votes, _at_look(expected, votes, sampling))
                 decided = decide(dataset, image, votes, predictions[image], about, **settings)
                 if image not in labels or not np.array_equal(decided.certificate.labels, labels[image]):
                     yield Finding(written_labels, f"the votes of {image} do not give the labels in the file")
@@ -106,6 +107,15 @@ def _expected_origin(sampling: Job, root: Path) -> dict[str, Any]:
         "sigma": float(sampling.record["wildcards"]["sigma"]),
     }
     return expected | {name: params[name] for name in ("n0", "n", "seed", "noise", "pool")}
+
+
+def _at_look(expected: Mapping[str, Any], votes: Votes, sampling: Job) -> Mapping[str, Any]:
+    """Return the expected origin of votes. With planned looks, any n at which they may end is expected."""
+    looks = sampling.record["params"].get("looks")
+    if not looks:
+        return expected
+    planned = Looks.from_params(looks)
+    return {**expected, "n": votes.n} if votes.n in planned.ns and planned.are_over(votes) else expected
 
 
 def _compare_origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) -> Finding | None:

@@ -17,7 +17,7 @@ from segcert.networks.runtime import device_name, set_up_torch
 from segcert.provenance.lineage import Job
 from segcert.provenance.recording import processor
 from segcert.smoothing.examples import predict_clean
-from segcert.smoothing.shard import Sampling
+from segcert.smoothing.looks import settings_of
 from segcert.votes import Votes, load_votes
 
 ROUNDING = 0.001  # share of counts that may differ by one on a different processor, which rounds sums differently
@@ -102,7 +102,7 @@ def _redraw(root: Path, job: Job, image: str) -> Finding | None:
     if image not in votes:
         return Finding(output, f"contains no votes of {image}, which is in the index")
     dataset = PreparedDataset(root / index_path(job))
-    sampling = Sampling.from_params(params, float(record["wildcards"]["sigma"]), root)
+    sampling = settings_of(params).from_params(params, float(record["wildcards"]["sigma"]), root)
     again = sampling.start(sampling.smoothed_segmenter(dataset, device), dataset, image)()
     return _compare_votes(output, image, votes[image], again, same_hardware=same_hardware)
 
