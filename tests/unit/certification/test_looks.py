@@ -48,7 +48,7 @@ def test_sampling_ends_when_few_enough_pixels_abstain():
 @pytest.mark.parametrize("method", ["segcertify", "holm"])
 def test_the_least_n_of_a_look_is_exact(method):
     """With the n that the error names, unanimous votes certify all pixels; with one draw less, none."""
-    with pytest.raises(CertificationError, match="found 20; .* shared by 3 looks") as refused:
+    with pytest.raises(CertificationError, match=r"found 20; .* shared by 3 looks") as refused:
         Looks((20, 110, 300), method=method).check(PIXELS, n0=10)
     least = int(str(refused.value).split("Write ")[1].split()[0])
     looks = Looks((least, 110, 300), method=method)
