@@ -126,8 +126,8 @@ def _together(document: dict[str, Any]) -> list[str]:
     if METHODS[settings["method"]].expected_share:
         return [
             "",
-            f"Method {settings['method']} bounds an expected share of the labels. No error probability covers the labels",
-            "and the measurements together.",
+            f"Method {settings['method']} bounds an expected share of wrong labels. No error probability covers the",
+            "labels and the measurements together.",
         ]
     total = min(1, statements * settings["alpha"])
     return ["", f"All statements of this document together: error probability at most {total:.3g} (the sum)."]
