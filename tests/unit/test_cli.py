@@ -177,11 +177,40 @@ def test_explain_states_the_guarantee(run, image, segmenter, tmp_path, noise):
         "fewer than 5 pixels",
         "probability at least 0.999",
         "weaker than the guarantee",
+        "no interval for the area",
         "10 + 60 noisy copies",
         "not a medical device",
     ):
         assert part in text
     assert ("on the image's own grid" in text) == (noise == "exact")
+    assert "lungs" not in text  # the area of a structure
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "together"),
+    [
+        ("segcertify", ["--radius-map"], "error probability at most 0.002"),
+        ("holm", ["--measure", "area", "--radius-map"], "error probability at most 0.003"),
+        ("kfwer", ["--measure", "area"], "error probability at most 0.002"),
+        ("by", ["--measure", "area"], "No error probability covers the labels and the measurements together."),
+        ("segcertify", [], None),
+    ],
+)
+def test_explain_adds_up_the_error_probabilities(run, image, segmenter, tmp_path, method, more, together):
+    certified(run, image, segmenter, tmp_path, "--method", method, "--n", 110, *more)
+    text = " ".join(run("explain", tmp_path / "chest.certificate.json").split())
+    if together is None:
+        assert "together:" not in text
+    else:
+        assert together in text
+
+
+@pytest.mark.parametrize("method", ["segcertify", "holm", "kfwer", "by"])
+def test_a_certificate_bounds_areas_only_if_no_certified_pixel_may_be_wrong(run, image, segmenter, tmp_path, method):
+    certified(run, image, segmenter, tmp_path, "--method", method)
+    for each in read_certificate(tmp_path / "chest.certificate.json")["classes"]:
+        assert (each["area_low"] is None) == (each["area_high"] is None) == (method in ("kfwer", "by"))
+    assert run("verify", tmp_path / "chest.certificate.json").startswith("passed")
 
 
 def test_a_missed_heart_leaves_the_ratio_open(run, image, tmp_path):

@@ -36,6 +36,8 @@ class Method:
     all_draws
         True if all n0 + n draws both choose a pixel's class and test it. Otherwise n0 draws choose the class, and n
         draws test it.
+    expected_share
+        True if alpha bounds the expected share of wrong pixels, and not the probability that the guarantee fails.
     takes_k
         True if the guarantee depends on the parameter k.
     step_up
@@ -55,6 +57,7 @@ class Method:
     level: Callable[[int, int, float, int], float]
     weaker: bool = False
     all_draws: bool = False
+    expected_share: bool = False
     takes_k: bool = False
     step_up: bool = False
 
@@ -113,6 +116,7 @@ BY = Method(
     _by_threshold,
     _by_level,
     weaker=True,
+    expected_share=True,
     step_up=True,
 )
 METHODS = {method.name: method for method in (SEGCERTIFY, HOLM, KFWER, BY)}

@@ -43,10 +43,11 @@ def class_metrics(truth: Labels, predicted: Labels, certified: Labels, class_id:
         2TP / (|GT| + |certified|), and IoU is TP / (|GT| + |certified| - TP).
     worst_case_dice
         Lowest Dice over all labels that the abstaining pixels could take: 2TP / (|GT| + |certified| + |abstaining
-        outside GT|). Unlike the certified Dice, it is a lower bound.
+        outside GT|). If no pixel is certified wrongly, this is a lower bound on the Dice of the smoothed model within
+        the radius.
     area_low, area_high
-        Ends of the certified interval of the area: the number of pixels certified as the class, and this number plus
-        the number of pixels that abstain.
+        Number of pixels certified as the class, and this number plus the number of pixels that abstain. If no pixel is
+        certified wrongly, they bound the area in the smoothed model's label map within the radius.
     area
         Number of pixels of the class in the ground truth.
 

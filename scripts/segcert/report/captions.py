@@ -135,7 +135,8 @@ TABLES = {
     "The forecasts are based on this run's votes and are not certificates.",
     "radii": "Metrics by radius (l2 norm for pixel values in [0, 1], and RMS change in gray levels). In each row, "
     "pixels with a smaller certified radius abstain. One alpha covers all pixels and radii of an image, so slightly "
-    f"fewer pixels are certified than by a certificate for a single radius. {INTERVALS}",
+    "fewer pixels are certified than by a certificate for a single radius. Worst-case Dice is a lower bound for the "
+    f"smoothed model; for a mean over N images, its error probability is up to N times alpha. {INTERVALS}",
     "claims": "Claims of Laousy et al. (2023) and of this project, tested on this run. Values are mean differences on "
     "the same images, with 95% intervals from a paired bootstrap. A claim holds if its entire interval is on the "
     "claimed side of zero, and does not hold if it is on the opposite side. Otherwise, it cannot be said "
@@ -152,7 +153,8 @@ STRICT = {
     "attacks": "An image can also be refuted because the attacked pixel is certified wrongly. The probability of that "
     "is at most alpha per image.",
     "classes": "The certified area bounds the structure's area in the smoothed model's segmentation: the lower bound "
-    "counts the certified pixels, and the upper bound adds all abstaining pixels. The certified area differs from "
+    "counts the certified pixels, and the upper bound adds all abstaining pixels. For means over N images, the error "
+    "probability of these bounds and of the worst-case Dice is up to N times alpha. The certified area differs from "
     "the certified interval of an area measurement, which bounds the median area over noisy copies.",
     "measurements": "These intervals differ from the certified area in the class table, which bounds the smoothed "
     "model's segmentation pixel by pixel.",

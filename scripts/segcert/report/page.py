@@ -112,6 +112,8 @@ def render_page(
         settings=settings,
         guarantee=METHODS[settings["method"]].guarantee,
         weaker=weaker,
+        expected_share=METHODS[settings["method"]].expected_share,
+        together=_error_probability(main, frames["measurements"]),
         map_method=map_method(settings["method"]),
         undefined=bool(main["undefined"].any()),
         later=notice(collected),
@@ -149,6 +151,17 @@ def render_page(
         configuration=json.dumps(configuration, indent=2),
         configuration_file=data_uri(json.dumps(configuration, indent=1).encode(), "application/yaml"),
     )
+
+
+def _error_probability(main: pd.DataFrame, measurements: pd.DataFrame) -> float:
+    """Return the sum of the error probabilities of all labels, radius maps and sets of intervals of a run.
+
+    The labels, the radius map and the intervals of an image have alpha each, per model and noise level. The labels do
+    not count under a method that bounds only an expected share.
+    """
+    of_labels = not METHODS[main["method"].iloc[0]].expected_share
+    statements = (of_labels + 1) * main["images"].sum() + measurements.drop_duplicates(MODEL)["image"].sum()
+    return float(main["alpha"].iloc[0] * statements)
 
 
 def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from segcert.certification.certificate import Certificate, radius_in_gray_levels
 from segcert.certification.median_smoothing import certify_measurements
+from segcert.certification.methods import METHODS
 from segcert.certification.metrics import class_metrics
 from segcert.data.dataset import PreparedDataset
 from segcert.measurements import measurements_of
@@ -18,6 +19,7 @@ from segcert.provenance.digests import array_digest
 from segcert.votes import Votes, VotesError, iterate_votes
 
 Labels = npt.NDArray[np.uint8]
+BOUNDS = ("worst_case_dice", "area_low", "area_high")  # metrics that are bounds only if no certified pixel is wrong
 
 
 def read_votes(dataset: PreparedDataset, files: Iterable[str | Path]) -> dict[str, Votes]:
@@ -109,7 +111,10 @@ def against_truth(decision: str, truth: float, threshold: float) -> str:
 def metric_rows(
     dataset: PreparedDataset, image: str, prediction: Labels, certificate: Certificate, about: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return a row per foreground class of an image: model, regime, denoiser, certificate settings and metrics."""
+    """Return a row per foreground class of an image: model, regime, denoiser, certificate settings and metrics.
+
+    Under a weaker guarantee, the certificate implies no bounds, so the metrics in BOUNDS are NaN.
+    """
     truth = dataset.mask(image)
     shared = {
         **about_image(dataset, image, about),
@@ -128,5 +133,7 @@ def metric_rows(
     rows = []
     for class_id, title in list(enumerate(dataset.about["classes"]))[1:]:
         metrics = class_metrics(truth, prediction, certificate.labels, class_id)
+        if METHODS[certificate.method].weaker:
+            metrics |= dict.fromkeys(BOUNDS, math.nan)
         rows.append({**shared, "class_id": class_id, "class_name": title, **metrics})
     return rows

@@ -89,8 +89,9 @@ METRICS = (
         shown=(PAGE,),
         interval=(PAGE,),
         strict=True,
-        meaning="the lowest Dice over all labels that the abstaining pixels could take, which is a true lower bound "
-        "within the radius",
+        meaning="the lowest Dice over all labels that the abstaining pixels could take. It is a lower bound for the "
+        "smoothed model within the radius, with error probability alpha per image (for a mean over N images, up to N "
+        "times alpha)",
     ),
     Column("abstain", "abstains", "percent", 1, shown=EVERYWHERE, interval=(PAGE,), latex="abst."),
 )

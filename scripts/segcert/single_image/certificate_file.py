@@ -18,6 +18,7 @@ import segcert
 from segcert.certification.certificate import ABSTAIN, Certificate, certify, radius_in_gray_levels
 from segcert.certification.median_smoothing import certify_measurements
 from segcert.certification.methods import (
+    METHODS,
     alpha_per_look,
     require_feasible,
     require_feasible_looks,
@@ -249,12 +250,17 @@ def describe(
     measurements: Sequence[Measurement],
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the part of a certificate file that follows from the votes: the certified results."""
+    """Return the part of a certificate file that follows from the votes: the certified results.
+
+    Under a weaker guarantee, the certificate implies no interval for an area, so its ends are null.
+    """
     unsure = int((certificate.labels == ABSTAIN).sum())
+    weaker = METHODS[certificate.method].weaker
     structures = []
     for class_id, title in enumerate(classes):
         size = int((certificate.labels == class_id).sum())
-        areas = {"certified_pixels": size, "area_low": size, "area_high": size + unsure}
+        low, high = (None, None) if weaker else (size, size + unsure)
+        areas = {"certified_pixels": size, "area_low": low, "area_high": high}
         structures.append({"id": class_id, "name": title} | areas)
     return {
         "certificate": certificate.settings() | {"guarantee": certificate.guarantee},

@@ -23,7 +23,8 @@ def explain(document: dict[str, Any]) -> str:
         "",
         "Guarantee",
         f"  {100 - percent:.1f}% of the pixels are certified; {percent:.1f}% abstain, that is, have no certificate.",
-        "  A certified pixel keeps the label that the smoothed model gives it.",
+        "  A certified pixel keeps the label that the smoothed model gives it: the class that the network gives it in",
+        "  more than half of all possible noisy copies. The network alone, or a vote of a few copies, may differ.",
         *[f"  Remark: {remark}." for remark in document.get("remarks", [])],
         "",
         "Perturbations",
@@ -42,6 +43,7 @@ def explain(document: dict[str, Any]) -> str:
     ]
     if METHODS[settings["method"]].weaker:
         lines += ["  This is weaker than the guarantee of segcertify and holm, which allows no wrong pixel."]
+        lines += ["  It implies no interval for the area of a structure."]
     lines += _decisions(document.get("decisions"))
     if sampling["noise"] == "exact":
         lines += [
@@ -55,10 +57,11 @@ def explain(document: dict[str, Any]) -> str:
         ]
     if runtime := document.get("runtime"):
         lines.append(f"  The copies were drawn with {', '.join(f'{name} {each}' for name, each in runtime.items())}.")
-    lines += ["", "Area of each structure (from its certified pixels to all pixels that may belong to it)"]
-    for each in document["classes"]:
-        if each["id"]:
-            lines.append(f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels")
+    if not METHODS[settings["method"]].weaker:
+        lines += ["", "Area of each structure (from its certified pixels to all pixels that may belong to it)"]
+        for each in document["classes"]:
+            if each["id"]:
+                lines.append(f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels")
     if document["measurements"]:
         alpha = document["measurements"][0]["alpha"] * max(1, len(settings.get("looks", [])))
         lines += [
@@ -74,6 +77,7 @@ def explain(document: dict[str, Any]) -> str:
             "",
             f"Radius map: error probability {settings['alpha']:g} for all radii together, in addition to the above.",
         ]
+    lines += _together(document)
     lines += [
         "",
         "This certificate says nothing about whether a label is medically right, and segcert is not a medical device.",
@@ -125,6 +129,22 @@ def _looks(settings: dict[str, Any]) -> list[str]:
         f"  The image could be decided after n = {', '.join(map(str, looks))} copies, as planned beforehand, and was",
         f"  decided after n = {settings['n']}. The looks share alpha, so alpha covers all of them together.",
     ]
+
+
+def _together(document: dict[str, Any]) -> list[str]:
+    """Return lines about the error probability of all statements of a certificate together, if it has several."""
+    settings = document["certificate"]
+    statements = 1 + bool(document["measurements"]) + ("radius.tif" in document["files"])
+    if statements == 1:
+        return []
+    if METHODS[settings["method"]].expected_share:
+        return [
+            "",
+            f"Method {settings['method']} bounds an expected share of wrong labels. No error probability covers the",
+            "labels and the measurements together.",
+        ]
+    total = min(1, statements * settings["alpha"])
+    return ["", f"All statements of this document together: error probability at most {total:.3g} (the sum)."]
 
 
 def _reading(image: dict[str, Any]) -> list[str]:

@@ -108,8 +108,8 @@ class Decisions(Part):
 class Structure(Part):
     id: int
     name: str
-    area_low: int
-    area_high: int
+    area_low: int | None  # null under a method with a weaker guarantee
+    area_high: int | None
 
 
 class Interval(Part):

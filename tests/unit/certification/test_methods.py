@@ -28,6 +28,13 @@ def problems(count, seed=0):
         yield rng, rng.binomial(n, share), n, tau, alpha
 
 
+def test_no_method_tests_a_pixel_at_a_level_above_alpha():
+    """Testing every pixel at alpha is therefore an upper bound on what each method certifies."""
+    for method in METHODS.values():
+        levels = [method.level(50, certified, 0.01, 7) for certified in range(50)]
+        assert max(levels) <= 0.01 * (1 + 1e-12)
+
+
 @pytest.mark.usefixtures("no_collection")
 def test_by_equals_benjamini_yekutieli_of_statsmodels():
     rejections = 0

@@ -204,8 +204,10 @@ def test_worst_case_dice_is_shown_only_where_it_is_a_bound(root):
     mixed, _ = root.compare("a", "b")
     assert re.findall(r'data-column="worst_case_dice">([^<]*)<', mixed) == ["0.500"]
     assert mixed.count("no bound</td>") == 1
+    assert "for a mean over N images, up to N times alpha" in mixed
     weaker, _ = root.compare("b", "c")
     assert "worst-case" not in weaker.lower()
+    assert "lower bound" not in weaker.lower()
 
 
 def test_a_run_without_a_record_is_compared_without_its_settings(root):

@@ -52,6 +52,14 @@ def test_a_promise_about_single_pixels_is_made_only_where_it_holds(name, promise
     assert STRICT[name] not in rendered(name, method="by")
 
 
+@pytest.mark.parametrize("method", ["kfwer", "by"])
+@pytest.mark.parametrize("name", ["main", "classes"])
+def test_no_caption_states_a_bound_under_a_weaker_guarantee(name, method):
+    """The radius maps of these methods are certified by segcertify, so the caption of `radii` does state one."""
+    assert "lower bound" in rendered(name)
+    assert "lower bound" not in rendered(name, method=method)
+
+
 def test_the_caption_of_attacks_gives_the_error_of_the_test_and_the_radius_of_its_power():
     assert f"at most {ERROR:g} per image, for all norms" in TABLES["attacks"]
     assert f"overstated by a factor of {OVERSTATED:g}" in TABLES["attacks"]
