@@ -16,6 +16,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+from tests.support.checker import verdict
 from tests.unit.data.test_decode import dicom_bytes
 from tests.unit.networks.denoiser_folders import saved, tiny_unet, with_weights
 
@@ -211,6 +212,47 @@ def test_a_certificate_bounds_areas_only_if_no_certified_pixel_may_be_wrong(run,
     for each in read_certificate(tmp_path / "chest.certificate.json")["classes"]:
         assert (each["area_low"] is None) == (each["area_high"] is None) == (method in ("kfwer", "by"))
     assert run("verify", tmp_path / "chest.certificate.json").startswith("passed")
+
+
+@pytest.mark.parametrize(("share", "n"), [(1, 60), (0, 80)])
+def test_planned_looks_share_alpha_and_end_the_draws(run, image, segmenter, tmp_path, share, n):
+    looks = ("--looks", "60,70,80", "--stop-at-abstention", share, "--measure", "area", "--radius-map", "--keep-draws")
+    output = run("certify", image, "--segmenter", segmenter, "--sigma", 0.25, "--out", tmp_path, *looks, "--tau", 0.6)
+    assert f"decided after n = {n} of at most 80" in output
+    path = tmp_path / "chest.certificate.json"
+    document = read_certificate(path)
+    stated = document["certificate"]
+    assert (stated["n"], stated["alpha"], stated["looks"]) == (n, 0.001, [60, 70, 80])
+    assert document["sampling"]["n"] == n
+    assert [each["alpha"] for each in document["measurements"]] == pytest.approx([0.001 / 3 / 2] * 2)
+    votes = Votes.load(tmp_path / "chest.votes.npz")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "chest.labels.png")), certify(votes, 0.6, 0.001 / 3).labels)
+    assert run("verify", path, "--all").startswith("passed")
+    assert verdict(path)
+    text = " ".join(run("explain", path).split())
+    assert "could be decided after n = 60, 70, 80 copies, as planned beforehand, and was decided after n = " in text
+    assert "error probability 0.0005 each and 0.001 for all together" in text
+    single = run(
+        "certify", image, "--segmenter", segmenter, "--sigma", 0.25, "--out", tmp_path / "single", "--tau", 0.6
+    )
+    assert "decision 2" in single
+
+
+def test_a_forged_look_is_found(run, image, segmenter, tmp_path):
+    """Without looks, the certificate would state the level alpha for what was decided at a third of it."""
+    settings = ("--looks", "60,70,80", "--tau", 0.6, "--seed", 5)
+    run("certify", image, "--segmenter", segmenter, "--sigma", 0.25, "--out", tmp_path, *settings)
+    path = tmp_path / "chest.certificate.json"
+    honest, votes = path.read_text(), Votes.load(tmp_path / "chest.votes.npz")
+    honest_n, labels = votes.n, np.asarray(Image.open(tmp_path / "chest.labels.png"))
+    assert not np.array_equal(certify(votes, 0.6, 0.001).labels, labels), "the share of alpha matters"
+    for looks in ([honest_n], [60, 70], [60, 70, 80, 90], [10, 60, 80], ["60", "70", "80"], list(range(60, 100))):
+        forged = json.loads(honest)
+        forged["certificate"]["looks"] = looks
+        path.write_text(json.dumps(forged, indent=2))
+        same = honest_n in looks and np.array_equal(certify(votes, 0.6, 0.001 / len(looks)).labels, labels)
+        assert run("verify", path, "--all").startswith("passed") == same
+        assert verdict(path) == same
 
 
 def test_a_missed_heart_leaves_the_ratio_open(run, image, tmp_path):
@@ -433,6 +475,11 @@ def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tm
         (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
         (["--bits", 4], "states a depth of 8 bits, but `bits` is set to 4"),
         (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
+        (["--looks", "20,60"], "`looks`: found 20; with method segcertify"),
+        (["--looks", "60,70", "--n", 60], "--looks: found 60,70 and --n 60"),
+        (["--looks", "70,60"], "expected increasing numbers of draws. Write `looks: [60, 70]`"),
+        (["--looks", "60;70"], "looks: found '60;70'"),
+        (["--stop-at-abstention", 0.1], "needs planned looks"),
         (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "too few to certify 2"),
     ],
 )

@@ -133,8 +133,8 @@ def certify(
     Raises
     ------
     CertificationError
-        If a setting is out of range, if no votes could certify a pixel with these settings (see `smallest_n`), or if
-        the votes were not drawn at one of the looks.
+        If a setting is out of range, or if no votes could certify a pixel with these settings (see `smallest_n`). With
+        `looks`, also if the votes were drawn at none of them.
 
     Examples
     --------

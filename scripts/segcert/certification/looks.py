@@ -34,8 +34,9 @@ class Looks:
 
     Examples
     --------
-    >>> import numpy as np, segcert
+    >>> import segcert
     >>> looks = segcert.Looks((60, 110, 300), tau=0.75, alpha=0.05)
+
     >>> votes = segcert.Votes.from_counts([[[10, 1]], [[0, 9]]], [[[60, 5]], [[0, 55]]], sigma=0.25)  # n = 60
 
     >>> looks.certify(votes).labels, looks.are_over(votes)

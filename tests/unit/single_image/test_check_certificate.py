@@ -148,6 +148,7 @@ def write_problem(rng, folder, method):
     """Write the certificate of a random problem. Returns its path, or None if nothing can be certified."""
     votes, asked, pixel_size = random_votes(rng, method, keep=rng.random() < 0.7)
     settings = random_settings(rng, method)
+    looks = [(), (votes.n, 2 * votes.n), (votes.n // 2 + 1, votes.n, votes.n + 50)][rng.integers(3)]
     shape = votes.estimation.shape
     image = Raster(rng.integers(0, 256, (1, *shape[1:])).astype(np.uint16), 8, pixel_size)
     Image.fromarray(image.pixels[0].astype(np.uint8)).save(folder / "a.png")
@@ -166,7 +167,7 @@ def write_problem(rng, folder, method):
             votes=votes,
             networks=networks,
             sampling=Sampling(votes.sigma, votes.n0, votes.n, 3, 7),
-            decision=Decision(**settings),
+            decision=Decision(**settings, looks=looks),
             measurements=asked,
             thresholds={"area_lungs": float(rng.uniform(0, 20))},
             radii=not METHODS[method].weaker and rng.random() < 0.5,
