@@ -56,7 +56,7 @@ def decide(
     certificate = certify(votes, **settings)
     radii = radius_levels(votes, taus, alpha, settings["method"])
     rows = {
-        "metrics": metric_rows(dataset, image, prediction, certificate, about),
+        "metrics": metric_rows(dataset, image, votes, prediction, certificate, about),
         "intervals": interval_rows(
             dataset,
             image,

@@ -71,8 +71,14 @@ def test_each_model_has_its_own_panels(models, shape):
         assert drawn == {
             line(*pairing)["label"]: list(values) for pairing, values in chosen.groupby(["regime", "denoiser"])[metric]
         }
+        thin = {each.get_color(): list(each.get_ydata()) for each in panel.lines if each.get_linewidth() < 1}
+        votes = {
+            line(*pairing)["color"]: list(values)
+            for pairing, values in chosen.groupby(["regime", "denoiser"])["vote_dice"]
+        }
+        assert thin == (votes | {"gray": []} if metric == "certified_dice" else {})
     (legend,) = figure.legends
-    assert len(legend.texts) == len(PAIRINGS)
+    assert len(legend.texts) == len(PAIRINGS) + 1
 
 
 def test_budgets_have_a_row_per_model():
