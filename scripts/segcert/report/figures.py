@@ -4,8 +4,8 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +17,6 @@ from segcert.results.labels import TRAINED, describe_pairing
 from segcert.results.tables import error_bars
 
 METRICS = {"certified_dice": "certified Dice", "abstain": "abstention (share)"}
-VOTE: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.6}  # lines for the Dice of the vote, in the colours of the pairings
 
 
 def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
@@ -108,13 +107,15 @@ def _pairings(table: pd.DataFrame) -> int:
 
 def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     sigmas = sorted(table["sigma"].unique())
+    thin = mpl.rcParams["lines.linewidth"] / 2
     for (regime, denoiser), rows in table.groupby(["regime", "denoiser"], sort=False):
         group, look = rows.sort_values("sigma"), line(str(regime), str(denoiser))
         axes.errorbar(group["sigma"], group[metric], yerr=error_bars(group, metric), capsize=2, **look)
         if metric == "certified_dice":
-            axes.plot(group["sigma"], group["vote_dice"], color=look["color"], linestyle=look["linestyle"], **VOTE)
+            dashes, color = look["linestyle"], look["color"]
+            axes.plot(group["sigma"], group["vote_dice"], linestyle=dashes, color=color, linewidth=thin)
     if metric == "certified_dice":
-        axes.plot([], [], color="gray", label="thin lines: Dice of the vote", **VOTE)
+        axes.errorbar([], [], color="gray", linewidth=thin, label="thin lines: Dice of the vote")  # last in the legend
     axes.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
     axes.grid(axis="y", alpha=0.3)
 

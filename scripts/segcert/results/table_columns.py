@@ -33,7 +33,8 @@ class Column:
     interval
         Places that also show the 95% interval from the columns <name>_low and <name>_high of the file.
     latex, align
-        Heading and alignment in LaTeX, if they differ from the title and from the alignment of the style.
+        Heading and alignment in LaTeX, if they differ from the title and from the alignment of the style. The PDF's
+        main table has the same headings at each noise level.
     end
         Column of an interval's upper end; `name` is then the column of its lower end. Empty for other columns.
     undefined
