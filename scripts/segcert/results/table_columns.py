@@ -88,7 +88,7 @@ METRICS = (
         "certified Dice",
         shown=EVERYWHERE,
         interval=EVERYWHERE,
-        latex="certified",
+        latex="cert.",
         meaning="Dice of the certified labels; by the published convention, pixels that abstain are missing from the "
         "prediction and present in the ground truth",
     ),

@@ -19,7 +19,10 @@ def lines_of(text):
     """Return the cells of each line in the bodies of all tables, without LaTeX around numbers."""
     bodies = re.findall(r"\\midrule\n(.*?)\\bottomrule", text, re.DOTALL)
     cells = [line.removesuffix(r"\\").split(" & ") for body in bodies for line in body.splitlines() if " & " in line]
-    return [[re.sub(r"\$-\$", "-", re.sub(r"\\scriptsize|[{}]", "", cell)).strip() for cell in line] for line in cells]
+    return [
+        [re.sub(r"\$-\$", "-", re.sub(r"\\llap|\\scriptsize|[{}]", "", cell)).strip() for cell in line]
+        for line in cells
+    ]
 
 
 AGAIN = {"decisions": {"most": 3, "later": 8}}  # in the run record of certificates that were decided again
