@@ -1,5 +1,6 @@
 """Forged numbers whose digests fit: the forgeries that the fast and the slow tests try."""
 
+import functools
 import json
 import re
 import shutil
@@ -68,11 +69,11 @@ def forge_a_verdict(checkout):
     table.to_csv(path, index=False)
 
 
-def forge_rows(checkout):
-    """Increase the certified Dice, in the certificate's rows and in the collected rows."""
+def forge_rows(checkout, column="certified_dice"):
+    """Increase a metric, in the certificate's rows and in the collected rows."""
     for name in (f"{CERTIFICATE}.parquet", ROWS):
         rows = pd.read_parquet(checkout.path / name)
-        rows.loc[rows_of_the_certificate(rows), "certified_dice"] += 0.1
+        rows.loc[rows_of_the_certificate(rows), column] += 0.1
         rows.to_parquet(checkout.path / name, index=False)
 
 
@@ -115,6 +116,7 @@ def forge_the_page(checkout):
 FORGERIES = {
     "labels": (forge_labels, f"{CERTIFICATE}.npz"),
     "rows": (forge_rows, f"{CERTIFICATE}.npz"),
+    "the vote": (functools.partial(forge_rows, column="vote_dice"), f"{CERTIFICATE}.npz"),
     "radii": (forge_radii, f"{CERTIFICATE}.npz"),
     "a better radius": (forge_a_better_radius, f"{CERTIFICATE}.npz"),
     "a verdict": (forge_a_verdict, "reports/tiny/tables/claims.csv"),

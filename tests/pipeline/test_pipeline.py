@@ -44,6 +44,14 @@ def test_every_row_can_be_recomputed_from_votes_and_masks(finished_once, table):
             metrics = class_metrics(truth, predictions[row["image"]], certificate.labels, row["class_id"])
             for name, value in metrics.items():
                 assert row[name] == value or (math.isnan(row[name]) and math.isnan(value))
+            winners = np.argmax(vote.selection.astype(int) + vote.estimation, axis=0) == row["class_id"]
+            sizes = winners.sum() + (truth == row["class_id"]).sum()
+            if sizes:
+                assert row["vote_dice"] == 2 * (winners & (truth == row["class_id"])).sum() / sizes
+                # 5 selection draws cannot outvote the 50 draws that certify a pixel.
+                assert row["worst_case_dice"] <= row["vote_dice"]
+            else:
+                assert math.isnan(row["vote_dice"])
             assert row["abstain"] == certificate.abstain
             assert row["radius"] == certificate.radius
 

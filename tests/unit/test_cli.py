@@ -238,6 +238,23 @@ def test_planned_looks_share_alpha_and_end_the_draws(run, image, segmenter, tmp_
     assert "decision 2" in single
 
 
+@pytest.mark.parametrize(
+    ("looks", "message"),
+    [
+        ("20,60", "`looks`: found 20; with method segcertify, tau 0.75, 256 pixels and alpha 0.001 shared by 2 looks"),
+        ("70,60", "expected increasing numbers of draws. Write `looks: [60, 70]`"),
+        ("60;70", "looks: found '60;70'"),
+    ],
+)
+def test_impossible_looks_are_one_clear_line(run, image, segmenter, tmp_path, looks, message):
+    output = run(
+        "certify", image, "--segmenter", segmenter, "--sigma", 0.25, "--out", tmp_path / "out", "--looks", looks
+    )
+    assert output.startswith("segcert: ")
+    assert message in output
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_forged_look_is_found(run, image, segmenter, tmp_path):
     """Without looks, the certificate would state the level alpha for what was decided at a third of it."""
     settings = ("--looks", "60,70,80", "--tau", 0.6, "--seed", 5)
@@ -475,10 +492,7 @@ def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tm
         (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
         (["--bits", 4], "states a depth of 8 bits, but `bits` is set to 4"),
         (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
-        (["--looks", "20,60"], "`looks`: found 20; with method segcertify"),
         (["--looks", "60,70", "--n", 60], "--looks: found 60,70 and --n 60"),
-        (["--looks", "70,60"], "expected increasing numbers of draws. Write `looks: [60, 70]`"),
-        (["--looks", "60;70"], "looks: found '60;70'"),
         (["--stop-at-abstention", 0.1], "needs planned looks"),
         (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "too few to certify 2"),
     ],

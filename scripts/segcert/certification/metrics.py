@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.certification.certificate import ABSTAIN
+from segcert.votes import Votes
 
 Labels = npt.NDArray[np.integer[Any]]
 
@@ -20,6 +21,22 @@ def iou(intersection: float, size_a: float, size_b: float) -> float:
     """Intersection over union of two sets A and B from their sizes: |A and B| / |A or B|, or NaN if both are empty."""
     union = size_a + size_b - intersection
     return intersection / union if union else math.nan
+
+
+def class_dice(truth: Labels, labels: Labels, class_id: int) -> float:
+    """Dice coefficient of one class in two label maps of shape (H, W), in [0, 1], or NaN if both lack the class."""
+    true, chosen = truth == class_id, labels == class_id
+    return dice(int((true & chosen).sum()), int(true.sum()), int(chosen.sum()))
+
+
+def vote_labels(votes: Votes) -> Labels:
+    """Return the class with the most of all n0 + n votes at each pixel, shape (H, W); the lowest id in a tie.
+
+    These labels estimate those of the smoothed model, and do not depend on the method, tau or alpha. They are not
+    certified: no test limits their error, and no pixel abstains, even if no class has more than half of the votes.
+    """
+    labels: Labels = (votes.selection.astype(np.uint32) + votes.estimation).argmax(axis=0)
+    return labels
 
 
 def class_metrics(truth: Labels, predicted: Labels, certified: Labels, class_id: int) -> dict[str, float]:

@@ -16,7 +16,7 @@ from segcert.results.tables import METRICS, MODEL, SETTINGS
 ENDS = ["low", "median", "high"]
 COLUMNS = ["number", "a", "b", "images", "moved", "difference", "difference_low", "difference_high"]
 
-INTERVALS = ["certified_dice", "worst_case_dice"]  # columns of the comparison table that have intervals
+INTERVALS = ["vote_dice", "certified_dice", "worst_case_dice"]  # columns of the comparison table that have intervals
 PAIRED = ["paired_images", *DIFFERENCE[1:]]
 REFERENCE, MISSING, NO_REFERENCE = "reference", "not in this run", "not in the first run"
 BY_NAME = "paired by name"
@@ -131,7 +131,8 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
     the columns are:
 
     - certificate settings and number of images
-    - certified and worst-case Dice with 95% bootstrap intervals, `abstain` and `radius`, as in the run's main table
+    - Dice of the vote, certified Dice and worst-case Dice with 95% bootstrap intervals, `abstain` and `radius`, as in
+      the run's main table
     - `difference`: mean difference in certified Dice from the first run, on the images that both runs contain, with a
       95% interval from a paired bootstrap over images
     - `paired_images`: number of images from which the difference is computed

@@ -33,13 +33,14 @@ class Figure:
 FIGURES = {
     "headline": Figure(
         "Certified Dice of the first model at each noise level sigma, by data set. Error bars are 95% bootstrap "
-        "intervals over images.",
+        "intervals over images. Thin lines show the Dice of the vote, which is not certified.",
         table="main",
         printed=False,
     ),
     "certified_dice": Figure(
         "Certified Dice and share of abstaining pixels at each noise level sigma (pixel values in [0, 1]). Error bars "
-        "are 95% bootstrap intervals over images. A larger sigma means a larger certified radius.",
+        "are 95% bootstrap intervals over images. Thin lines show the Dice of the vote, which is not certified. A "
+        "larger sigma means a larger certified radius.",
         table="main",
         section="curves",
     ),
@@ -102,8 +103,8 @@ PRINTED = [name for name, figure in FIGURES.items() if figure.printed]
 
 INTERVALS = "Brackets contain 95% bootstrap intervals over images."
 TABLES = {
-    "main": "Dice, certified Dice and abstention of each model. Values are means over test images, and over the "
-    f"classes in each image. {INTERVALS}",
+    "main": "Dice, Dice of the vote, certified Dice and abstention of each model. Values are means over test images, "
+    f"and over the classes in each image. {INTERVALS}",
     "classes": f"Results for each structure: means over test images. {INTERVALS} Areas are in pixels. The first area "
     "column contains the area in the ground truth.",
     "pairings": "Certified Dice of each pairing of training regime and denoiser, minus that of the baseline on the "

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ METRICS = {"certified_dice": "certified Dice", "abstain": "abstention (share)"}
 def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Draw certified Dice and abstention against sigma, with 95% intervals, from the main table.
 
+    Thin lines show the Dice of the vote.
     Each data set and model has two panels. If there is one model, each data set has one row. If there are several, each
     data set has two rows with a column per model or, in print, a row per model.
     """
@@ -31,7 +33,7 @@ def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
         panels.sort(key=lambda panel: models.index(panel[2]))
         columns = 2
     rows = len(panels) // columns
-    figure = layout.figure(3.6 * columns, 3.0 * rows + 0.5, rows, _pairings(table))
+    figure = layout.figure(3.6 * columns, 3.0 * rows + 0.5, rows, _pairings(table) + 1)
     axes = figure.subplots(rows, columns, squeeze=False)
     for panel, (dataset, metric, model) in zip(axes.flat, panels, strict=True):
         _panel(panel, table[(table["dataset"] == dataset) & (table["model"] == model)], metric)
@@ -46,14 +48,14 @@ def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
     """Draw certified Dice against sigma, with 95% intervals, with a row per model and a column per data set.
 
     `table` is the main table. If there is only one data set, its name is omitted, and the two columns show certified
-    Dice and abstention. Models are named on the left.
+    Dice and abstention. Models are named on the left. Thin lines show the Dice of the vote.
     """
     datasets, models = list(table["dataset"].unique()), list(table["model"].unique())
     across = [(dataset, metric) for dataset in datasets for metric in METRICS]
     if len(datasets) > 1:
         across = [(dataset, "certified_dice") for dataset in datasets]
     width = max(7.0, 2.4 * len(across))
-    figure = layout.figure(width, 2.4 * len(models) + 0.5, len(models), math.ceil(_pairings(table) / 2))
+    figure = layout.figure(width, 2.4 * len(models) + 0.5, len(models), math.ceil((_pairings(table) + 1) / 2))
     axes = figure.subplots(len(models), len(across), squeeze=False, sharex=True, sharey=True)
     for panel, (model, (dataset, metric)) in zip(axes.flat, itertools.product(models, across), strict=True):
         _panel(panel, table[(table["dataset"] == dataset) & (table["model"] == model)], metric)
@@ -105,15 +107,15 @@ def _pairings(table: pd.DataFrame) -> int:
 
 def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     sigmas = sorted(table["sigma"].unique())
+    thin = mpl.rcParams["lines.linewidth"] / 2
     for (regime, denoiser), rows in table.groupby(["regime", "denoiser"], sort=False):
-        group = rows.sort_values("sigma")
-        axes.errorbar(
-            group["sigma"],
-            group[metric],
-            yerr=error_bars(group, metric),
-            capsize=2,
-            **line(str(regime), str(denoiser)),
-        )
+        group, look = rows.sort_values("sigma"), line(str(regime), str(denoiser))
+        axes.errorbar(group["sigma"], group[metric], yerr=error_bars(group, metric), capsize=2, **look)
+        if metric == "certified_dice":
+            dashes, color = look["linestyle"], look["color"]
+            axes.plot(group["sigma"], group["vote_dice"], linestyle=dashes, color=color, linewidth=thin)
+    if metric == "certified_dice":
+        axes.errorbar([], [], color="gray", linewidth=thin, label="thin lines: Dice of the vote")  # last in the legend
     axes.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
     axes.grid(axis="y", alpha=0.3)
 

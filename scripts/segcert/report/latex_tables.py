@@ -314,4 +314,5 @@ def _interval(row: Row, column: Column) -> Tex:
     if LATEX not in column.interval:
         return Tex("")
     low, high = FORM.bounds(row, column)
-    return Tex.fill(r"\scriptsize{{[}}{low}, {high}]", low=low, high=high)
+    # The interval is wider than its column, and reaches into the empty cell on its left.
+    return Tex.fill(r"\llap{{\scriptsize{{[}}{low}, {high}]}}", low=low, high=high)

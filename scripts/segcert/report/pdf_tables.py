@@ -76,7 +76,7 @@ def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
         cells.append(FORM.cell(first, dice))
         rows.append(cells + across(pairing_rows, noisy, sigmas, FORM.cell, MISSING))
     heads = ["data set" if name == "dataset" else name for name in names]
-    heads += ["trained", "denoiser", dice.title, *([column.title for column in noisy] * len(sigmas))]
+    heads += ["trained", "denoiser", dice.title, *([column.latex or column.title for column in noisy] * len(sigmas))]
     return Condensed(
         heads=heads,
         rows=rows,

@@ -16,7 +16,7 @@ from segcert.io.atomic import atomic_file
 class Typical:
     """The image with the median certified Dice under the best pairing at the middle noise level.
 
-    Dice and certified Dice are means over classes. `abstain` is the share of abstaining pixels.
+    `dice`, `vote_dice` and `certified_dice` are means over classes. `abstain` is the share of abstaining pixels.
     """
 
     image: str
@@ -25,6 +25,7 @@ class Typical:
     denoiser: str
     sigma: float
     dice: float
+    vote_dice: float
     certified_dice: float
     abstain: float
 
@@ -40,7 +41,7 @@ def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
     sigma = sigmas[len(sigmas) // 2]
     keys = ["model", "regime", "denoiser"]
     by_image = metrics[metrics["sigma"] == sigma].groupby([*keys, "image"], sort=False)
-    per_image = by_image[["dice", "certified_dice", "abstain"]].mean()
+    per_image = by_image[["dice", "vote_dice", "certified_dice", "abstain"]].mean()
     model, regime, denoiser = per_image.groupby(keys, sort=False)["certified_dice"].mean().fillna(-1).idxmax()
     # Images whose certified Dice is undefined come last, and are chosen only if it is undefined for all images.
     ranked = per_image.xs((model, regime, denoiser)).loc[list(names)].sort_values("certified_dice", kind="stable")
@@ -53,6 +54,7 @@ def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
         denoiser=denoiser,
         sigma=float(sigma),
         dice=float(middle["dice"]),
+        vote_dice=float(middle["vote_dice"]),
         certified_dice=float(middle["certified_dice"]),
         abstain=float(middle["abstain"]),
     )

@@ -57,7 +57,7 @@ def decide(
     tau, level = certificate.tau, certificate.level
     radii = radius_levels(votes, taus, level, settings["method"])
     rows = {
-        "metrics": metric_rows(dataset, image, prediction, certificate, about),
+        "metrics": metric_rows(dataset, image, votes, prediction, certificate, about),
         "intervals": interval_rows(
             dataset,
             image,

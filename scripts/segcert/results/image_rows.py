@@ -12,7 +12,7 @@ import numpy.typing as npt
 from segcert.certification.certificate import Certificate, radius_in_gray_levels
 from segcert.certification.median_smoothing import certify_measurements
 from segcert.certification.methods import METHODS
-from segcert.certification.metrics import class_metrics
+from segcert.certification.metrics import class_dice, class_metrics, vote_labels
 from segcert.data.dataset import PreparedDataset
 from segcert.measurements import measurements_of
 from segcert.provenance.digests import array_digest
@@ -79,7 +79,7 @@ def interval_rows(
         values[each.name] = (each.unit, each.function(truth), each.function(prediction))
     for class_id, title in list(enumerate(classes))[1:]:
         drawn[f"dice_{title}"] = votes.dice[:, class_id]
-        values[f"dice_{title}"] = ("", math.nan, class_metrics(truth, prediction, prediction, class_id)["dice"])
+        values[f"dice_{title}"] = ("", math.nan, class_dice(truth, prediction, class_id))
     shared = {**about_image(dataset, image, about), "sigma": votes.sigma, "tau": tau}
     rows = []
     for name, interval in certify_measurements(votes, drawn, tau, alpha).items():
@@ -109,13 +109,20 @@ def against_truth(decision: str, truth: float, threshold: float) -> str:
 
 
 def metric_rows(
-    dataset: PreparedDataset, image: str, prediction: Labels, certificate: Certificate, about: Mapping[str, Any]
+    dataset: PreparedDataset,
+    image: str,
+    votes: Votes,
+    prediction: Labels,
+    certificate: Certificate,
+    about: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Return a row per foreground class of an image: model, regime, denoiser, certificate settings and metrics.
 
-    Under a weaker guarantee, the certificate implies no bounds, so the metrics in BOUNDS are NaN.
+    `vote_dice` is the Dice of the votes' labels, which are not certified (segcert.certification.metrics.vote_labels).
+    The function `class_metrics` defines the other metrics. Under a weaker guarantee, the certificate implies no bounds,
+    so the metrics in BOUNDS are NaN.
     """
-    truth = dataset.mask(image)
+    truth, voted = dataset.mask(image), vote_labels(votes)
     shared = {
         **about_image(dataset, image, about),
         "sigma": certificate.sigma,
@@ -135,5 +142,6 @@ def metric_rows(
         metrics = class_metrics(truth, prediction, certificate.labels, class_id)
         if METHODS[certificate.method].weaker:
             metrics |= dict.fromkeys(BOUNDS, math.nan)
-        rows.append({**shared, "class_id": class_id, "class_name": title, **metrics})
+        vote_dice = class_dice(truth, voted, class_id)
+        rows.append({**shared, "class_id": class_id, "class_name": title, "vote_dice": vote_dice, **metrics})
     return rows

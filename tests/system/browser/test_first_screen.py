@@ -35,6 +35,8 @@ def test_the_sentence_has_the_numbers_of_the_best_pairing(simulated, open_page):
     assert f"sigma = {best['sigma']:g}" in text
     assert f"certified Dice of {best['certified_dice']:.3f}" in text
     assert f"{best['abstain']:.1%} of the pixels" in text
+    assert f"Dice is {best['dice']:.3f} without noise" in text
+    assert f"vote of its noisy copies is {best['vote_dice']:.3f}" in text
 
 
 def test_a_run_that_certifies_some_of_its_test_images_says_so(simulated, open_page):

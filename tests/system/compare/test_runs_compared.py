@@ -32,7 +32,7 @@ def test_diff_names_a_changed_tau_as_the_only_cause(finished, finished_once):
         assert job["causes"] == (["tau"] if job["rule"] in ("certify", "attack") else [])
         assert job["causes"] or job["follows"]
     assert not {"sample", "predict", "train_segmenter"} & {job["rule"] for job in found["moved"]}
-    for metric in ("dice", "certified_dice", "worst_case_dice", "abstain", "radius"):
+    for metric in ("dice", "vote_dice", "certified_dice", "worst_case_dice", "abstain", "radius"):
         rows = {tuple(row[key] for key in MODEL): row for row in found["numbers"]["rows"] if row["number"] == metric}
         a, b = means(finished_once, metric), means(finished, metric)
         assert len(rows) == len(a) == 8

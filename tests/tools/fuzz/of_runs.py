@@ -128,7 +128,9 @@ def comparisons():
     def seeds():
         row = dict.fromkeys(("dataset", "image", "group", "model", "regime", "denoiser", "class_name"), "x")
         row |= {"sigma": 0.25, "tau": 0.75, "alpha": 0.001, "n0": 10, "n": 100, "method": "holm", "k": 1, "class_id": 1}
-        row |= dict.fromkeys(("dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"), 0.5)
+        row |= dict.fromkeys(
+            ("dice", "iou", "vote_dice", "certified_dice", "certified_iou", "worst_case_dice", "abstain"), 0.5
+        )
         row |= {"area": 3, "area_low": 1, "area_high": 4, "radius": 0.17, "radius_gray_levels": 5.0}
         buffer = io.BytesIO()
         pd.DataFrame([row, row | {"image": "j"}]).to_parquet(buffer, compression=None)

@@ -17,7 +17,7 @@ from segcert.compare.runs import SHOWN, CompareError
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 ROW = {"model": "unet", "regime": "noise", "denoiser": "none", "sigma": 0.5}
 SETTINGS = {"tau": 0.75, "alpha": 0.001, "n0": 10, "n": 100, "method": "segcertify", "k": 1}
-METRICS = ["dice", "iou", "certified_iou", "worst_case_dice", "abstain"]
+METRICS = ["dice", "iou", "vote_dice", "certified_iou", "worst_case_dice", "abstain"]
 
 
 class Root:
@@ -277,16 +277,17 @@ def test_damaged_votes_are_named(root):
 
 
 def test_missing_columns_are_named_and_the_others_are_compared(root):
-    root.write("a", {(): images(FIRST)}, lacks=["worst_case_dice"])
+    root.write("a", {(): images(FIRST)}, lacks=["vote_dice", "worst_case_dice"])
     root.write("b", {(): images(SECOND)}, new=1.0).write("c", {(): images(SECOND)})
     page, table = root.compare("a", "b", "c")
     top = page[: page.index('id="settings"')]
     heading = "lacks columns that another run or this version of segcert has:</strong>"
-    assert f"a {heading} worst_case_dice, new. The" in top
+    assert f"a {heading} vote_dice, worst_case_dice, new. The" in top
     assert f"c {heading} new. The" in top
     assert top.count('class="notice"') == 2
-    assert list(table["worst_case_dice"].isna()) == [True, False, False]
-    assert 'data-column="worst_case_dice">n/a</data>' in page
+    for column in ("vote_dice", "worst_case_dice"):
+        assert list(table[column].isna()) == [True, False, False]
+        assert f'data-column="{column}">n/a</data>' in page
     assert list(table["difference"][1:]) == pytest.approx([(SECOND - FIRST).mean()] * 2)
 
 

@@ -16,7 +16,7 @@ from segcert.provenance.lineage import LineageError
 from segcert.results.bootstrap import mean_interval
 
 MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none"}
-METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
+METRICS = ["dice", "iou", "vote_dice", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
 
 
 class Checkout:
@@ -346,7 +346,7 @@ def test_missing_columns_are_named_and_the_others_are_compared(a, b):
     assert (numbers["missing_a"], numbers["missing_b"]) == (["worst_case_dice", "new"], [])
     assert (intervals["missing_a"], intervals["missing_b"]) == ([], ["median"])
     moved = {row["number"]: round(row["difference"], 9) for row in numbers["rows"]}
-    others = {"dice", "iou", "certified_iou", "abstain", "radius"}
+    others = {"dice", "iou", "vote_dice", "certified_iou", "abstain", "radius"}
     assert moved == dict.fromkeys(others, 0) | {"certified_dice": 0.1}
     assert {row["number"] for row in intervals["rows"]} == {"low", "high"}
     assert not document["same"]

@@ -67,12 +67,19 @@ def test_each_model_has_its_own_panels(models, shape):
         dataset, model = panel.get_title().split(", ")
         metric = "certified_dice" if panel.get_ylabel() == "certified Dice" else "abstain"
         drawn = {container.get_label(): list(container[0].get_ydata()) for container in panel.containers}
+        assert drawn.pop("thin lines: Dice of the vote", None) == ([] if metric == "certified_dice" else None)
         chosen = table[(table["dataset"] == dataset) & (table["model"] == model)]
         assert drawn == {
             line(*pairing)["label"]: list(values) for pairing, values in chosen.groupby(["regime", "denoiser"])[metric]
         }
+        thin = {each.get_color(): list(each.get_ydata()) for each in panel.lines if each.get_linewidth() < 1}
+        votes = {
+            line(*pairing)["color"]: list(values)
+            for pairing, values in chosen.groupby(["regime", "denoiser"])["vote_dice"]
+        }
+        assert thin == (votes | {"gray": []} if metric == "certified_dice" else {})
     (legend,) = figure.legends
-    assert len(legend.texts) == len(PAIRINGS)
+    assert len(legend.texts) == len(PAIRINGS) + 1
 
 
 def test_budgets_have_a_row_per_model():

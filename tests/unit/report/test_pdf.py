@@ -114,7 +114,7 @@ def test_a_small_run_shows_its_whole_main_table(tmp_path):
     first, second = map(text_of, reader.pages)
     for row in main.itertuples():
         interval = f"{row.certified_dice:.3f} [{row.certified_dice_low:.3f}, {row.certified_dice_high:.3f}]"
-        assert squeezed(f"{interval} {100 * row.abstain:.1f}%") in first
+        assert squeezed(f"{row.vote_dice:.3f} {interval} {100 * row.abstain:.1f}%") in first
     for said in ("commit of 2024-02-29", "0.169, 0.337, 0.674", "no pixel of the image is certified wrongly",
                  "8 images of The data set phantom"):  # fmt: skip
         assert squeezed(said) in first

@@ -26,7 +26,7 @@ def metrics_of(dice):
     """Return rows of one class with these certified Dice by image."""
     shared = {"model": "unet", "regime": "clean", "denoiser": "ddpm", "sigma": 0.5, "class_name": "lungs"}
     shared["method"] = "segcertify"
-    numbers = dict.fromkeys(("dice", "iou", "certified_iou", "worst_case_dice", "abstain"), 0.5)
+    numbers = dict.fromkeys(("dice", "iou", "vote_dice", "certified_iou", "worst_case_dice", "abstain"), 0.5)
     sizes = {"area": 7, "area_low": 5, "area_high": 9, "radius": 0.33, "radius_gray_levels": 1.3}
     fixed = {**shared, **numbers, **sizes}
     return pd.DataFrame([{"image": image, "certified_dice": value, **fixed} for image, value in dice.items()])

@@ -173,7 +173,7 @@ const segcertViewer = (() => {
       };
       at("numbers").replaceChildren(...classes.map((each) => row([
         each.class_name,
-        ...["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
+        ...["dice", "iou", "vote_dice", "certified_dice", "certified_iou", "worst_case_dice"]
           .filter((name) => name in each) // a weaker method lacks one of them
           .map((name) => number(each[name], shown(each[name]))),
         number(each.area, rounded(each.area)),
