@@ -268,7 +268,7 @@ def test_a_forged_look_is_found(run, image, segmenter, tmp_path):
         forged["certificate"]["looks"] = looks
         path.write_text(json.dumps(forged, indent=2))
         same = honest_n in looks and np.array_equal(certify(votes, 0.6, 0.001 / len(looks)).labels, labels)
-        assert run("verify", path, "--all").startswith("passed") == same
+        assert ("passed:" in run("verify", path, "--all")) == same
         assert verdict(path) == same
 
 
