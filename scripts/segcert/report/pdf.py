@@ -186,7 +186,7 @@ def _notices(
 
 def _curves_caption(main: pd.DataFrame, drawn: pd.DataFrame) -> str:
     metrics = "Certified Dice" if drawn["dataset"].nunique() > 1 else "Certified Dice and share of abstaining pixels"
-    text = f"{metrics} at each noise level. Error bars are 95% bootstrap intervals over images."
+    text = f"{metrics} at each noise level. Error bars are 95% confidence intervals."
     left_out = []
     for key, name in {"dataset": "data sets", "model": "models"}.items():
         shown, there = drawn[key].nunique(), main[key].nunique()
