@@ -120,7 +120,7 @@ def render_page(
             (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
         ),
         sigma_max=configuration["segmenter"]["sigma_max"],
-        samples={name: _sample(rows) for name, rows in main.groupby("dataset", sort=False)},
+        samples={name: sample_limits(rows) for name, rows in main.groupby("dataset", sort=False)},
         headlines=[_headline(main, *each) for each in zip(datasets, map(read_typical, typical), strict=True)],
         typical_images=[data_uri(Path(path).read_bytes()) for path in typical_images],
         finding=_finding(main),
@@ -167,7 +167,7 @@ def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dic
     }
 
 
-def _sample(rows: pd.DataFrame) -> dict[str, Any]:
+def sample_limits(rows: pd.DataFrame) -> dict[str, Any]:
     """Return what limits the intervals of a data set's rows, for the notice `intervals`.
 
     `few` and `grouped` are True if there are few groups, and so few that images count as independent. `failed` is the
