@@ -173,7 +173,7 @@ def sample_limits(rows: pd.DataFrame) -> dict[str, Any]:
     `few` and `grouped` are True if there are few groups, and so few that images count as independent. `failed` is the
     largest number of failed images among the rows in which it is small, or 0.
     """
-    smallest = rows.loc[rows["groups"].idxmin()]
+    smallest = rows.sort_values("groups").iloc[0]
     failed = rows["failed"][rows["failed"] < FEW_FAILED]
     return {
         "images": int(smallest["images"]),

@@ -1,4 +1,4 @@
-"""The notice about intervals of means: when it is shown, and the coverage that it states."""
+"""The notice about intervals of means: when it is shown, and the coverage that it and the documentation state."""
 
 import json
 import re
@@ -55,3 +55,13 @@ def test_the_notice_states_the_measured_coverage():
     for images in (12, 30):
         assert f"{images} " in text
         assert f"{failed[f'{images} images']['current']['covers']:.0%}" in text
+
+
+def test_the_documentation_states_the_measured_coverage():
+    text = (ROOT / "docs/explanation/methods.md").read_text()
+    for case in COVERAGE["normal"]:
+        cells = [case]
+        for cases in COVERAGE.values():
+            current, percentile = (cases[case][method]["covers"] for method in ("current", "percentile"))
+            cells.append(f"{current:.1%} ({percentile:.1%})")
+        assert f"| {' | '.join(cells)} |" in text
