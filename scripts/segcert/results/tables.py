@@ -98,8 +98,8 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a table with a row per data set, model, regime, denoiser and sigma.
 
     Metrics are averaged over the classes of an image, and then over images. The columns <metric>_low and <metric>_high
-    contain the 95% interval of the mean (see `mean_interval`). `undefined` counts the images on which the
-    certified Dice of at least one class is undefined.
+    contain the 95% interval of the mean (see `mean_interval`). `undefined` counts the images on which the certified
+    Dice of at least one class is undefined. `_means` explains the other counts.
     """
     per_image = _per_image(rows, [*MODEL, *SETTINGS], _available_metrics(rows))
     return _summarise(per_image, MODEL)
@@ -110,8 +110,8 @@ def pairing_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     The baseline is the model trained with noise, without a denoiser (SegCertify). If a run lacks this model, the
     baseline is the model trained on clean images or the pretrained model, without a denoiser. The column `baseline`
-    names the baseline's regime. Values are means over images, and over classes in an image. The 95%
-    intervals are those of the mean difference.
+    names the baseline's regime. Values are means over images, and over classes in an image. The 95% intervals
+    are those of the mean difference.
     """
     per_image = rows.groupby([*MODEL, "group", "image"], sort=False)["certified_dice"].mean()
     compared = []
@@ -183,8 +183,8 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
 def radius_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a table with a row per data set, model, regime, denoiser, sigma and radius: means over images and classes.
 
-    The metrics are certified Dice with the 95% interval of its mean, worst-case Dice and abstention. Pixels
-    whose certified radius is smaller than the row's radius abstain. One alpha covers all pixels and radii of an image.
+    The metrics are certified Dice with the 95% interval of its mean, worst-case Dice and abstention. Pixels whose
+    certified radius is smaller than the row's radius abstain. One alpha covers all pixels and radii of an image.
     `method` is the method of the radius map.
     """
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
