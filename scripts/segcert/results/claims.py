@@ -207,7 +207,7 @@ def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(sign: int, low: float, high: float) -> str:
-    """Return the verdict on a claim from its sign and the 95% interval of its difference minus its bound (see Claim)."""
+    """Return the verdict on a claim from its sign and the 95% interval of its difference minus the bound."""
     if math.isnan(low) or math.isnan(high):
         return OPEN
     if sign < 0:
