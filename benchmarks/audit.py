@@ -162,7 +162,7 @@ def collect_and_tabulate() -> None:
     run("collect", parts, results)
     names = ("main", "classes", "pairings", "measurements", "attacks", "denoisers", "budget")
     tables = {name: f"reports/large/tables/{name}.csv" for name in names}
-    run("tables", results | {"scores": []}, tables, resamples=1000)
+    run("tables", results | {"scores": []}, tables)
 
 
 class Files(list[str]):

@@ -38,7 +38,7 @@ from segcert.io.atomic import atomic_file
 from segcert.networks.denoiser import DiffusionDenoiser
 from segcert.networks.registry import load_segmenter
 from segcert.networks.runtime import set_up_torch
-from segcert.results.bootstrap import mean_interval
+from segcert.results.confidence import mean_interval
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.training.augment import augment
 from segcert.training.schedule import batch_indices, stream
@@ -159,7 +159,8 @@ def main(run: Path, dataset: str) -> None:
         for sigma in config.sigmas:
             scores = certified_dice(pairing, data, names, sigma, config)
             results[variant][f"{sigma:g}"] = scores
-            mean, low, high = mean_interval(np.subtract(scores, results["noise, none"][f"{sigma:g}"]), 2000)
+            gains = np.subtract(scores, results["noise, none"][f"{sigma:g}"])
+            mean, low, high = mean_interval(gains, [data.group(name) for name in names])
             print(
                 f"{dataset} {variant} {sigma:g}: {np.mean(scores):.4f}, {mean:+.4f} [{low:+.4f}, {high:+.4f}]",
                 flush=True,

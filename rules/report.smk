@@ -28,7 +28,6 @@ rule tables:
         **needs(),
     params:
         **tracked("tables"),
-        resamples=CONFIG.report.bootstrap,
         titles=ASKED.titles(),
         template=templates("table.tex.j2"),
     script:

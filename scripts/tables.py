@@ -16,7 +16,7 @@ with recorded(snakemake):
         return read_rows([files[source]]) if source in KINDS else read_tables(tables[source])
 
     for name in TABLES:
-        write_table(make_table(name, read, params.resamples), output[name])
+        write_table(make_table(name, read), output[name])
     collected = read_record(files.metrics)
     # Read the written tables again to make the LaTeX, because an audit recomputes the LaTeX from these files.
     for path in output.latex:

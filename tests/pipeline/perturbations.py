@@ -19,6 +19,7 @@ PAGE = "reports/tiny/index.html"
 
 NOTHING: dict[str, int] = {}
 REPORT = dict.fromkeys(("tables", "curves", "summary", "check", "stages", "page", "version_results"), 1)
+VIEWER = dict.fromkeys(("denoise_examples", "pictures", "summary", "stages", "page", "version_results"), 1)
 AFTER_CERTIFY = REPORT | {"certify": 4, "attack": 4, "collect": 1, "pictures": 1}
 TRAINING = {"train_segmenter": 2, "train_denoiser": 1, "segmenter_card": 2, "denoiser_card": 1, "version_models": 1}
 SAMPLING = {"sample": 8, "predict": 2, "denoise_examples": 1, "score_denoisers": 1, "measure_costs": 1}
@@ -109,7 +110,7 @@ HARMLESS = {
         edit("scripts/segcert/report/templates/page.html.j2", "Certified segmentation", "Certificates"),
         (), {"page": 1, "version_results": 1},
     ),
-    "a key that only the report reads": (None, ("--config", "report={bootstrap: 200, examples: 1}"), REPORT),
+    "a key that only the report reads": (None, ("--config", "report={viewer: 30, examples: 1}"), VIEWER),
     "keys that no stage reads": (None, ("--config", "device=cpu", "mirror=elsewhere", "replay=3"), NOTHING),
     "tau": (None, ("--config", "tau=0.7"), AFTER_CERTIFY),
     "n raised": (None, ("--config", "draws=60"), AFTER_CERTIFY | {"sample": 8}),

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segcert.compare.runs import NAMES, RESAMPLES, ComparedRun, missing_columns, read_numbers
+from segcert.compare.runs import NAMES, ComparedRun, missing_columns, read_numbers
 from segcert.provenance.lineage import Lineage
-from segcert.results.bootstrap import DIFFERENCE, mean_interval
+from segcert.results.confidence import DIFFERENCE, mean_interval
 from segcert.results.tables import METRICS, MODEL, SETTINGS
 
 ENDS = ["low", "median", "high"]
@@ -39,7 +39,7 @@ class Numbers:
     - `images`: number of images that both runs contain
     - `moved`: number of common images for which the quantity differs
     - `difference`: mean of `b` - `a` over the common images
-    - `difference_low`, `difference_high`: 95% interval of the difference (paired bootstrap over images)
+    - `difference_low`, `difference_high`: 95% interval of the mean difference
     """
 
     table: pd.DataFrame
@@ -92,11 +92,12 @@ def _compare_files(a: Lineage, b: Lineage, file: str, keys: Sequence[str], numbe
 def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> Numbers:
     """Compare the columns `numbers` of two tables image by image, for each combination of `keys`.
 
-    The column `image` names the images. Rows with the same keys and image are averaged first.
+    The column `image` names the images, and `group` their groups, as for `mean_interval`. Rows with the same keys and
+    image are averaged first.
     """
     groups: list[dict[Any, pd.DataFrame]] = []
     for rows in (a, b):
-        means = rows.groupby([*keys, "image"], sort=False)[[*numbers]].mean()
+        means = rows.groupby([*keys, "image"], sort=False).agg(dict.fromkeys(numbers, "mean") | {"group": "first"})
         groups.append(dict(list(means.groupby(level=[*keys], sort=False))))
     rows_of_table = []
     for key in groups[1]:
@@ -105,23 +106,27 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbe
         images_a, images_b = (group[key].droplevel([*keys]) for group in groups)
         common = images_a.index.intersection(images_b.index)
         for name in numbers:
-            rows_of_table.append((*key, name, *_compare_images(images_a[name], images_b[name], common)))
+            compared = _compare_images(images_a[name], images_b[name], images_b["group"][common])
+            rows_of_table.append((*key, name, *compared))
     only_a = pd.DataFrame([key for key in groups[0] if key not in groups[1]], columns=[*keys])
     only_b = pd.DataFrame([key for key in groups[1] if key not in groups[0]], columns=[*keys])
     return Numbers(pd.DataFrame(rows_of_table, columns=[*keys, *COLUMNS]), only_a, only_b)
 
 
-def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Index) -> tuple[float, ...]:
-    """Return the columns of `Numbers.table` from `a` to the last, given each run's values of a quantity by image."""
-    old, new = a[common].to_numpy(), b[common].to_numpy()
+def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", groups: "pd.Series[str]") -> tuple[float, ...]:
+    """Return the columns of `Numbers.table` from `a` to the last, given each run's values of a quantity by image.
+
+    `groups` maps the common images to their groups.
+    """
+    old, new = a[groups.index].to_numpy(), b[groups.index].to_numpy()
     differing = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).sum())
     if differing:
-        interval = mean_interval(new - old, RESAMPLES)
-    elif len(common):
+        interval = mean_interval(new - old, groups)
+    elif len(groups):
         interval = 0.0, 0.0, 0.0
     else:
         interval = np.nan, np.nan, np.nan
-    return float(a.mean()), float(b.mean()), len(common), differing, *interval
+    return float(a.mean()), float(b.mean()), len(groups), differing, *interval
 
 
 def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
@@ -131,10 +136,10 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
     the columns are:
 
     - certificate settings and number of images
-    - Dice of the vote, certified Dice and worst-case Dice with 95% bootstrap intervals, `abstain` and `radius`, as in
-      the run's main table
+    - Dice of the vote, certified Dice and worst-case Dice with 95% intervals, `abstain` and `radius`, as in the run's
+      main table
     - `difference`: mean difference in certified Dice from the first run, on the images that both runs contain, with a
-      95% interval from a paired bootstrap over images
+      95% interval
     - `paired_images`: number of images from which the difference is computed
     - `note`: reason why numbers or the difference are missing: `reference` (the first run), `not in this run`, `not in
       the first run` or a key of NOT_PAIRED. The note `paired by name` means that the pixels could not be compared,

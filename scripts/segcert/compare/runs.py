@@ -16,9 +16,8 @@ from segcert.results.tables import METRICS, ResultsError, main_table, read_resul
 from segcert.votes import read_header
 
 FEWEST, MOST = 2, 8  # numbers of runs on a page, for which there are eight markers
-RESAMPLES = 1000
 DECIDING = ["tau", "alpha", "n0", "n", "method"]  # settings that decide certificates, as named in the configuration
-NAMES = ["dataset", "model", "regime", "denoiser", "image"]
+NAMES = ["dataset", "model", "regime", "denoiser", "group", "image"]
 # Columns of certificates.parquet that an older run may lack
 SHOWN = ["radius", "radius_gray_levels", *METRICS]
 
@@ -48,8 +47,8 @@ class ComparedRun:
         return {name: first[name] for name in (*DECIDING, "k")} | {"n": last}
 
     def table(self) -> pd.DataFrame:
-        """Return the main table of the run's report, with as many bootstrap resamples as in the report."""
-        return main_table(self.certificates, self.configuration.get("report", {}).get("bootstrap", RESAMPLES))
+        """Return the main table of the run's report."""
+        return main_table(self.certificates)
 
     def outdated(self) -> list[str]:
         """Return the settings that differ between the page and the certificates, as after an unfinished change."""

@@ -136,7 +136,7 @@ def _metrics(metrics: Numbers) -> Iterator[str]:
     if changed.empty:
         yield f"Numbers: identical in all {rows} rows of model, denoiser and sigma that both runs have"
     else:
-        yield "Numbers: means over images, difference [95% paired bootstrap], images with changed numbers"
+        yield "Numbers: means over images, difference [95% interval], images with changed numbers"
     yield from _missing("certificates", metrics)
     for number, group in changed.groupby("number", sort=False):
         yield f"  {number}"

@@ -188,6 +188,3 @@ class Report(Section):
         description="Number of test images per data set in the viewer, in addition to those with the lowest and "
         "highest certified Dice",
     )
-    bootstrap: int = Field(
-        2000, ge=100, description="Number of bootstrap resamples of the images for each 95% interval"
-    )

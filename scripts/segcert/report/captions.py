@@ -32,15 +32,15 @@ class Figure:
 
 FIGURES = {
     "headline": Figure(
-        "Certified Dice of the first model at each noise level sigma, by data set. Error bars are 95% bootstrap "
-        "intervals over images. Thin lines show the Dice of the vote, which is not certified.",
+        "Certified Dice of the first model at each noise level sigma, by data set. Error bars are 95% "
+        "confidence intervals. Thin lines show the Dice of the vote, which is not certified.",
         table="main",
         printed=False,
     ),
     "certified_dice": Figure(
         "Certified Dice and share of abstaining pixels at each noise level sigma (pixel values in [0, 1]). Error bars "
-        "are 95% bootstrap intervals over images. Thin lines show the Dice of the vote, which is not certified. A "
-        "larger sigma means a larger certified radius.",
+        "are 95% confidence intervals. Thin lines show the Dice of the vote, which is not certified. A larger sigma "
+        "means a larger certified radius.",
         table="main",
         section="curves",
     ),
@@ -101,16 +101,16 @@ FIGURES = {
 }
 PRINTED = [name for name, figure in FIGURES.items() if figure.printed]
 
-INTERVALS = "Brackets contain 95% bootstrap intervals over images."
+INTERVALS = "Brackets contain 95% confidence intervals of the means."
 TABLES = {
     "main": "Dice, Dice of the vote, certified Dice and abstention of each model. Values are means over test images, "
     f"and over the classes in each image. {INTERVALS}",
     "classes": f"Results for each structure: means over test images. {INTERVALS} Areas are in pixels. The first area "
     "column contains the area in the ground truth.",
     "pairings": "Certified Dice of each pairing of training regime and denoiser, minus that of the baseline on the "
-    "same images. Values are means over images, and over the classes in each image. Brackets contain 95% intervals "
-    "from a paired bootstrap over images. The baseline is the segmenter trained with noise, without a denoiser. If "
-    "the run lacks this segmenter, the baseline column shows how the segmenter used instead was trained.",
+    "same images. Values are means over images, and over the classes in each image. Brackets contain 95% "
+    "confidence intervals of the mean differences. The baseline is the segmenter trained with noise, without a "
+    "denoiser. If the run lacks this segmenter, the baseline column shows how the segmenter used instead was trained.",
     "measurements": "Certified intervals, by median smoothing, of values measured on the segmentation, such as areas: "
     "means over test images. Each interval bounds the median of the value over noisy copies, for any perturbation "
     "within the radius. It does not bound the value of a single prediction. All measurements of an image share an "
@@ -139,10 +139,10 @@ TABLES = {
     "fewer pixels are certified than by a certificate for a single radius. Worst-case Dice is a lower bound for the "
     f"smoothed model; for a mean over N images, its error probability is up to N times alpha. {INTERVALS}",
     "claims": "Claims of Laousy et al. (2023) and of this project, tested on this run. Values are mean differences on "
-    "the same images, with 95% intervals from a paired bootstrap. A claim holds if its entire interval is on the "
-    "claimed side of zero, and does not hold if it is on the opposite side. Otherwise, it cannot be said "
-    "whether the claim holds. A claim is not tested if the run lacks a network or noise level that the claim needs. "
-    "Intervals are not corrected for multiple tests.",
+    "the same images, with 95% confidence intervals. A claim holds if its entire interval is on the claimed side of "
+    "zero, and does not hold if it is on the opposite side. A claim about a margin is tested against this margin "
+    "instead of zero. Otherwise, it cannot be said whether the claim holds. A claim is not tested if the run lacks a "
+    "network or noise level that the claim needs. Intervals are not corrected for multiple tests.",
     "costs": "Certified Dice and its cost: network evaluations per draw, and GFLOP per draw and per image of n0 + n "
     f"draws. {INTERVALS} One GFLOP is 10^9 operations in convolutions and matrix products.",
     "stages": "Jobs, time and peak memory by Snakemake rule, including the time for loading libraries. Jobs run in "

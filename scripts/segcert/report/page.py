@@ -19,6 +19,7 @@ from segcert.report.html import data_uri, inline_svg, render, script_value, svg_
 from segcert.report.html_tables import page_table
 from segcert.report.typical import Typical, read_typical
 from segcert.results.claims import CLAIMS, with_untested
+from segcert.results.confidence import FEW, FEW_FAILED, FEWEST_GROUPS
 from segcert.results.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.results.radius_rows import map_method
 from segcert.results.table_columns import METRICS, ON_THE_PAGE
@@ -121,6 +122,7 @@ def render_page(
             (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
         ),
         sigma_max=configuration["segmenter"]["sigma_max"],
+        samples={name: sample_limits(rows) for name, rows in main.groupby("dataset", sort=False)},
         headlines=[_headline(main, *each) for each in zip(datasets, map(read_typical, typical), strict=True)],
         typical_images=[data_uri(Path(path).read_bytes()) for path in typical_images],
         finding=_finding(main),
@@ -175,6 +177,23 @@ def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dic
         "about": dataset.about,
         "pairing": describe(typical.model, typical.regime, typical.denoiser),
         "test_images": dataset.splits["test"].images,
+    }
+
+
+def sample_limits(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what limits the intervals of a data set's rows, for the notice `intervals`.
+
+    `few` and `grouped` are True if there are few groups, and so few that images count as independent. `failed` is the
+    largest number of failed images among the rows in which it is small, or 0.
+    """
+    smallest = rows.sort_values("groups").iloc[0]
+    failed = rows["failed"][rows["failed"] < FEW_FAILED]
+    return {
+        "images": int(smallest["images"]),
+        "groups": int(smallest["groups"]),
+        "few": smallest["groups"] < FEW,
+        "grouped": smallest["groups"] < min(FEWEST_GROUPS, smallest["images"]),
+        "failed": int(failed.max()) if len(failed) else 0,
     }
 
 

@@ -187,8 +187,7 @@ def _notices(
 def _curves_caption(main: pd.DataFrame, drawn: pd.DataFrame) -> str:
     metrics = "Certified Dice" if drawn["dataset"].nunique() > 1 else "Certified Dice and share of abstaining pixels"
     text = (
-        f"{metrics} at each noise level. Error bars are 95% bootstrap intervals over images. Thin lines show the Dice "
-        "of the vote."
+        f"{metrics} at each noise level. Error bars are 95% confidence intervals. Thin lines show the Dice of the vote."
     )
     left_out = []
     for key, name in {"dataset": "data sets", "model": "models"}.items():

@@ -146,7 +146,7 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
         rows=rows,
         left=1,
         note="Numbers of tests with each verdict. There is a test for each data set, model and σ. Verdicts are based "
-        f"on 95% intervals from a paired bootstrap over images.{left_out} For all tests, see tables/claims.csv.",
+        f"on 95% confidence intervals of paired differences.{left_out} For all tests, see tables/claims.csv.",
     )
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from segcert.io.atomic import atomic_file
 from segcert.results import table_columns
-from segcert.results.bootstrap import DIFFERENCE, mean_interval, paired_difference
 from segcert.results.claims import claim_table
+from segcert.results.confidence import DIFFERENCE, mean_interval, paired_difference
 
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 MODEL = [*PAIRING, "sigma"]
@@ -94,37 +94,37 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+def main_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a table with a row per data set, model, regime, denoiser and sigma.
 
     Metrics are averaged over the classes of an image, and then over images. The columns <metric>_low and <metric>_high
-    contain the 95% bootstrap interval of the metric over images. `undefined` counts the images on which the
-    certified Dice of at least one class is undefined. `n` is a mean over images, which planned looks make differ.
+    contain the 95% interval of the mean (see `mean_interval`). `undefined` counts the images on which the certified
+    Dice of at least one class is undefined. `_means` explains the other counts. `n` is a
+    mean over images, which planned looks make differ.
     """
     per_image = _per_image(rows, [*MODEL, *SETTINGS, "n"], _available_metrics(rows))
-    return _summarise(per_image, MODEL, resamples)
+    return _summarise(per_image, MODEL)
 
 
-def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+def pairing_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a table with a row per model, sigma and pairing: certified Dice minus the baseline's, on the same images.
 
     The baseline is the model trained with noise, without a denoiser (SegCertify). If a run lacks this model, the
     baseline is the model trained on clean images or the pretrained model, without a denoiser. The column `baseline`
-    names the baseline's regime. Values are means over images, and over classes in an image. The 95% intervals come from
-    a paired bootstrap, which resamples the differences by image.
+    names the baseline's regime. Values are means over images, and over classes in an image. The 95% intervals
+    are those of the mean difference.
     """
-    per_image = rows.groupby([*MODEL, "image"], sort=False)["certified_dice"].mean()
+    per_image = rows.groupby([*MODEL, "group", "image"], sort=False)["certified_dice"].mean()
     compared = []
     for (dataset, model, sigma), group in per_image.groupby(["dataset", "model", "sigma"], sort=False):
         by_pairing = {
-            pairing: values.set_axis(values.index.get_level_values("image"))
-            for pairing, values in group.groupby(["regime", "denoiser"], sort=False)
+            pairing: values.droplevel([*MODEL]) for pairing, values in group.groupby(["regime", "denoiser"], sort=False)
         }
         baseline = next((pairing for pairing in BASELINES if pairing in by_pairing), None)
         for pairing, values in by_pairing.items():
             if baseline is None or pairing == baseline:
                 continue
-            difference = paired_difference(values - by_pairing[baseline], resamples)
+            difference = paired_difference(values - by_pairing[baseline])
             compared.append((dataset, model, *pairing, sigma, baseline[0], *difference.values()))
     return pd.DataFrame(compared, columns=[*MODEL, "baseline", *DIFFERENCE])
 
@@ -143,7 +143,7 @@ def denoiser_table(scores: pd.DataFrame) -> pd.DataFrame:
     return scores
 
 
-def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+def class_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `main_table` separately for each foreground class, with the area and the certified area.
 
     Areas are means over images, in pixels. `area` is the area in the ground truth, `area_low` counts the certified
@@ -151,7 +151,7 @@ def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     certified Dice of the class is undefined.
     """
     counted = rows.assign(undefined=rows["certified_dice"].isna())
-    table = _summarise(counted, [*MODEL, "class_id", "class_name"], resamples)
+    table = _summarise(counted, [*MODEL, "class_id", "class_name"])
     areas = rows.groupby([*MODEL, "class_id", "class_name"], sort=False, as_index=False)[
         ["area", "area_low", "area_high"]
     ].mean()
@@ -181,16 +181,16 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
     return means.merge(counts, on=keys).merge(grouped["image"].nunique(), on=keys)
 
 
-def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+def radius_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a table with a row per data set, model, regime, denoiser, sigma and radius: means over images and classes.
 
-    The metrics are certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention. Pixels
-    whose certified radius is smaller than the row's radius abstain. One alpha covers all pixels and radii of an image.
+    The metrics are certified Dice with the 95% interval of its mean, worst-case Dice and abstention. Pixels whose
+    certified radius is smaller than the row's radius abstain. One alpha covers all pixels and radii of an image.
     `method` is the method of the radius map.
     """
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
     metrics = ["certified_dice", "worst_case_dice", "abstain"]
-    return _means(_per_image(rows, keys, metrics), keys, metrics, resamples, bare=metrics[1:])
+    return _means(_per_image(rows, keys, metrics), keys, metrics, bare=metrics[1:])
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -213,15 +213,15 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
     return table.assign(power=1 - table.pop("missed"))
 
 
-def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
+def _summarise(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Return means for each combination of `keys` and certificate settings."""
-    return _means(rows, [*keys, *SETTINGS], _available_metrics(rows), resamples)
+    return _means(rows, [*keys, *SETTINGS], _available_metrics(rows))
 
 
 def _per_image(rows: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
     """Return a row per image: means over classes, and `undefined`, which is True if a class has no certified Dice."""
     counted = rows.assign(undefined=rows["certified_dice"].isna())
-    grouped = counted.groupby([*keys, "image"], sort=False, as_index=False, dropna=False)
+    grouped = counted.groupby([*keys, "group", "image"], sort=False, as_index=False, dropna=False)
     return grouped.agg(dict.fromkeys(numbers, "mean") | {"undefined": "any"})
 
 
@@ -230,24 +230,27 @@ def _available_metrics(rows: pd.DataFrame) -> list[str]:
     return [metric for metric in METRICS if metric in rows]
 
 
-def _means(
-    rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], resamples: int, bare: Iterable[str] = ()
-) -> pd.DataFrame:
-    """Return a row per combination of `keys`: image count and means of `metrics`, with intervals except for `bare`.
+def _means(rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], bare: Iterable[str] = ()) -> pd.DataFrame:
+    """Return a row per combination of `keys`: counts and means of `metrics`, with intervals except for `bare`.
 
-    A mean is over the images on which the metric is defined. `undefined` counts the rows in which it is true.
+    A mean is over the images on which the metric is defined. Metrics are in [0, 1], and so are the intervals. `images`
+    and `groups` count the images and the groups of images. `undefined` counts the rows in which it is true, and
+    `failed` counts those whose certified Dice is below half of its median.
     """
     summaries = []
     for values, group in rows.groupby([*keys], sort=False, dropna=False):
         summary = dict(zip(keys, values, strict=True))
         if "n" in group:
             summary["n"] = group["n"].mean()
-        summary |= {"images": group["image"].nunique(), "undefined": int(group["undefined"].sum())}
+        summary |= {"images": group["image"].nunique(), "groups": group["group"].nunique()}
+        summary["undefined"] = int(group["undefined"].sum())
+        summary["failed"] = int((group["certified_dice"] < group["certified_dice"].median() / 2).sum())
         for metric in metrics:
             if metric in bare:
                 summary[metric] = group[metric].mean()
                 continue
-            mean, low, high = mean_interval(group[metric].to_numpy(), resamples)
+            mean, *ends = mean_interval(group[metric].to_numpy(), group["group"])
+            low, high = np.clip(ends, 0, 1).tolist()
             summary |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
         summaries.append(summary)
     table = pd.DataFrame(summaries)
@@ -276,25 +279,23 @@ class Recipe(NamedTuple):
 
     make: Callable[..., pd.DataFrame]
     sources: tuple[str, ...]
-    resampled: bool = False  # True if the last argument of `make` is the number of bootstrap resamples
 
 
 TABLES = {
-    "main": Recipe(main_table, ("metrics",), resampled=True),
-    "classes": Recipe(class_table, ("metrics",), resampled=True),
-    "pairings": Recipe(pairing_table, ("metrics",), resampled=True),
+    "main": Recipe(main_table, ("metrics",)),
+    "classes": Recipe(class_table, ("metrics",)),
+    "pairings": Recipe(pairing_table, ("metrics",)),
     "measurements": Recipe(measurement_table, ("intervals",)),
     "attacks": Recipe(attack_table, ("attacks",)),
     "denoisers": Recipe(denoiser_table, ("scores",)),
     "budget": Recipe(pd.DataFrame, ("budget",)),
-    "radii": Recipe(radius_table, ("radii",), resampled=True),
-    "claims": Recipe(claim_table, ("metrics",), resampled=True),
+    "radii": Recipe(radius_table, ("radii",)),
+    "claims": Recipe(claim_table, ("metrics",)),
     "costs": Recipe(cost_table, ("main", "costs")),  # made after the main table
 }
 
 
-def make_table(name: str, read: Callable[[str], pd.DataFrame], resamples: int) -> pd.DataFrame:
+def make_table(name: str, read: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     """Make one of the report's tables (TABLES). `read` returns the rows of a source."""
     recipe = TABLES[name]
-    sources = [read(source) for source in recipe.sources]
-    return recipe.make(*sources, resamples) if recipe.resampled else recipe.make(*sources)
+    return recipe.make(*(read(source) for source in recipe.sources))

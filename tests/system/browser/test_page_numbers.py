@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import bootstrap
 
+from segcert.results.confidence import mean_interval
 from segcert.results.tables import METRICS
 
 READ = """() => Array.from(document.querySelectorAll('data')).filter(each => !each.closest('#view')).map(each => {
@@ -16,33 +16,23 @@ READ = """() => Array.from(document.querySelectorAll('data')).filter(each => !ea
     return [owner?.dataset.table, owner?.dataset.row, each.dataset.column, each.value, each.textContent];
 })"""
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
-RESAMPLES = 200  # tests/tools/simulated/variants.py
 VARIANTS = ["usual", "two_sets", "one_class", "one_image", "empty_structure", "weaker"]
-
-
-def interval(values):
-    """Return mean and 95% percentile bootstrap interval over images, without NaN."""
-    values = np.asarray(values, float)
-    values = values[~np.isnan(values)]
-    if len(values) < 2:
-        return [*(values if len(values) else [math.nan]), math.nan, math.nan]
-    made = bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0), vectorized=True
-    )
-    return [values.mean(), *made.confidence_interval]
 
 
 def summarised(rows, keys, metrics):
     """Yield, by the keys, mean and interval of each metric over images; an image counts with its mean over classes."""
-    per_image = rows.groupby([*keys, "image"], sort=False)[metrics].mean()
-    per_image["undefined"] = rows["certified_dice"].isna().groupby([rows[key] for key in [*keys, "image"]]).any()
+    per_image = rows.groupby([*keys, "group", "image"], sort=False)[metrics].mean()
+    per_image["undefined"] = (
+        rows["certified_dice"].isna().groupby([rows[key] for key in [*keys, "group", "image"]]).any()
+    )
     for key, group in per_image.groupby(keys, sort=False):
+        groups = group.index.get_level_values("group")
         yield (
             key,
             {
-                f"{metric}{end}": value
+                f"{metric}{end}": np.clip(value, 0, 1)
                 for metric in metrics
-                for end, value in zip(("", "_low", "_high"), interval(group[metric]), strict=True)
+                for end, value in zip(("", "_low", "_high"), mean_interval(group[metric], groups), strict=True)
             }
             | {"images": len(group), "undefined": group["undefined"].sum()},
         )
@@ -80,13 +70,14 @@ class Results:
     def per_image(self, row, metric, regime, denoiser, sigma):
         about = {"dataset": row["dataset"], "model": row["model"]}
         wanted = about | {"regime": regime, "denoiser": denoiser, "sigma": sigma}
-        return self.of(self.rows, wanted, MODEL).groupby("image", sort=False)[metric].mean()
+        return self.of(self.rows, wanted, MODEL).groupby(["group", "image"], sort=False)[metric].mean()
 
     def difference(self, values):
         values = values.dropna()
+        found = mean_interval(values, values.index.get_level_values("group"))
         return {
             "images": len(values),
-            **dict(zip(("difference", "difference_low", "difference_high"), interval(values), strict=True)),
+            **dict(zip(("difference", "difference_low", "difference_high"), found, strict=True)),
         }
 
     def pairings(self, row):
@@ -108,7 +99,6 @@ class Results:
             "gain_grows": (behind, plain),
             "fewer_abstain": (("abstain", *behind[1:]), ("abstain", *plain[1:])),
             "no_worse_than_noise_trained": (behind, (dice, "noise", "none", sigma)),
-            "falls_with_sigma": (behind, (dice, "clean", denoiser, low)),
             "tuning_raises": ((dice, "denoised", denoiser, sigma), behind),
         }[row["claim"]]
         values = gain(first, second)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from PIL import Image
-from tests.pipeline.perturbations import AFTER_CERTIFY, REPORT, delete, edit, write
+from tests.pipeline.perturbations import AFTER_CERTIFY, VIEWER, delete, edit, write
 from tests.support.checkout import TINY, Checkout, copy_checkout
 from tests.system.storage import stores
 
@@ -131,10 +131,10 @@ def test_files_changed_before_the_first_plan_are_named(pulled):
 
 def test_a_colleague_with_an_older_run_can_pull_the_newer_one(published, tmp_path):
     anna, bert = copy_checkout(published, tmp_path / "anna"), copy_checkout(published, tmp_path / "bert")
-    anna.edit("tests/support/tiny.yaml", "bootstrap: 100", "bootstrap: 200")
-    publish(anna, "Other intervals")
+    anna.edit("tests/support/tiny.yaml", "examples: 1", "examples: 1, viewer: 30")
+    publish(anna, "A smaller viewer")
     bert.git("pull", "-q", str(anna.path), "HEAD")
-    assert bert.stale() == REPORT
+    assert bert.stale() == VIEWER
     bert.dvc("pull", "-q")
     assert bert.stale() == {}
     bert.git("checkout", "-q", "HEAD~1")

@@ -17,7 +17,7 @@ SMALL = {
     "segmenter": {"depth": 3},
     "sampling": {"test_images": 6},
     "phantom": {"train": 4, "val": 2, "test": 6},
-    "report": {"bootstrap": 200, "examples": 3},
+    "report": {"examples": 3},
 }
 REGIMES = ["clean", "noise", "denoised"]
 HOSTILE = (
@@ -66,7 +66,7 @@ def weaker(checkout: Path) -> dict[str, Any]:
     page = checkout / "scripts/segcert/report/page.py"
     page.write_text(re.sub(r"^INLINE = .*$", "INLINE = 0", page.read_text(), flags=re.MULTILINE))
     images = {"phantom": {"train": 4, "val": 2, "test": 14}, "sampling": {"test_images": 14}}
-    report = {"bootstrap": 200, "examples": 1, "viewer": 2}
+    report = {"examples": 1, "viewer": 2}
     return {**SMALL, **images, "run": "weaker", "method": "kfwer", "sigmas": [0.125], "pool": 2, "report": report}
 
 

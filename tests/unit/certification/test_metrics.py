@@ -3,11 +3,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
 
 from segcert.certification.certificate import ABSTAIN, certify
 from segcert.certification.metrics import class_dice, class_metrics, vote_labels
-from segcert.results.bootstrap import mean_interval
 from segcert.votes import Votes
 
 
@@ -127,22 +125,3 @@ def test_an_absent_structure_has_no_dice():
     assert math.isnan(metrics["dice"])
     assert math.isnan(metrics["certified_dice"])
     assert math.isnan(metrics["worst_case_dice"])
-
-
-def test_an_interval_ignores_nan_and_needs_two_values():
-    assert mean_interval([0.5, np.nan], 200)[0] == 0.5
-    assert np.isnan(mean_interval([0.5], 200)[1:]).all()
-    assert np.isnan(mean_interval([np.nan], 200)).all()
-    assert mean_interval([0.5, 0.5, 0.5], 200) == (0.5, 0.5, 0.5)
-
-
-@pytest.mark.parametrize(("images", "resamples"), [(2, 100), (8, 2000), (60, 999), (3000, 400)])
-def test_intervals_equal_those_of_scipy(images, resamples):
-    """They are equal to the last bit, also if resamples are cached between calls or drawn in several batches."""
-    for seed in range(3):
-        sample = np.random.default_rng(images + seed).random(images)
-        expected = bootstrap(
-            (sample,), np.mean, n_resamples=resamples, batch=10**6 // images, method="percentile",
-            rng=np.random.default_rng(0),
-        ).confidence_interval  # fmt: skip
-        assert mean_interval(sample, resamples) == (sample.mean(), expected.low, expected.high)

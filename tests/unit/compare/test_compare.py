@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import bootstrap
 from typer.testing import CliRunner
 
 from segcert.cli import app
 from segcert.compare.page import folder_name, write_comparison
 from segcert.compare.runs import SHOWN, CompareError
+from segcert.results.confidence import mean_interval
 
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 ROW = {"model": "unet", "regime": "noise", "denoiser": "none", "sigma": 0.5}
@@ -32,7 +32,7 @@ class Root:
         decided = SETTINGS | settings
         rows = [
             ROW | {"dataset": dataset} | dict(key) | decided | dict.fromkeys(METRICS, 0.5)
-            | {"image": image, "class_id": class_id, "certified_dice": value + change}
+            | {"image": image, "group": image, "class_id": class_id, "certified_dice": value + change}
             | {"radius": 0.3, "radius_gray_levels": 1.0}
             for key, values in dice.items() for image, value in values.items()
             for class_id, change in ((1, 0.05), (2, -0.05))
@@ -46,7 +46,7 @@ class Root:
             about = {"sigma": 0.5, "digest": "", "measurements": []}
             images = {row["image"]: about | {"origin": {"image": row["image"] + pixels}} for row in rows}
             np.savez(shard, header=np.array(json.dumps({"format": "segcert-votes-2", "images": images})))
-        configuration = {"run": run, **decided, "report": {"bootstrap": 500}} | (recorded or {})
+        configuration = {"run": run, **decided} | (recorded or {})
         record = {
             "format": "segcert-record-2", "rule": "page", "wildcards": {}, "params": {"configuration": configuration},
             "inputs": {}, "outputs": {f"reports/{run}/index.html": "x"}, "code": {}, "environment": {}, "locks": {},
@@ -84,25 +84,18 @@ RNG = np.random.default_rng(0)
 FIRST, SECOND = RNG.uniform(0.3, 0.6, 12), RNG.uniform(0.4, 0.7, 12)
 
 
-def percentile(values, resamples):
-    found = bootstrap((values,), np.mean, n_resamples=resamples, method="percentile", rng=np.random.default_rng(0))
-    return found.confidence_interval
-
-
 def test_numbers_equal_an_independent_recomputation(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}, method="holm")
     page, table = root.compare("a", "b")
     one, two = table.to_dict("records")
     assert (one["run"], one["note"], two["run"]) == ("a", "reference", "b")
     for row, values in ((one, FIRST), (two, SECOND)):
-        interval = percentile(values, 500)
-        assert row["certified_dice"] == pytest.approx(values.mean())
-        assert (row["certified_dice_low"], row["certified_dice_high"]) == pytest.approx((interval.low, interval.high))
+        shown = [row[f"certified_dice{end}"] for end in ("", "_low", "_high")]
+        assert shown == pytest.approx(mean_interval(values))
         assert row["images"] == 12
-    interval = percentile(SECOND - FIRST, 1000)
     assert two["paired_images"] == 12
-    assert two["difference"] == pytest.approx((SECOND - FIRST).mean())
-    assert (two["difference_low"], two["difference_high"]) == pytest.approx((interval.low, interval.high))
+    difference = [two[f"difference{end}"] for end in ("", "_low", "_high")]
+    assert difference == pytest.approx(mean_interval(SECOND - FIRST))
     assert np.isnan(one["difference"])
     shown = re.findall(r'<data value="([^"]+)" data-column="difference">([^<]+)</data>', page)
     assert [(float(exact), text) for exact, text in shown] == [(two["difference"], f"{two['difference']:+.3f}")]

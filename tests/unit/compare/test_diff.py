@@ -13,7 +13,7 @@ from segcert.compare.records import diff_records
 from segcert.compare.runs import find_run
 from segcert.compare.text import to_json, to_text
 from segcert.provenance.lineage import LineageError
-from segcert.results.bootstrap import mean_interval
+from segcert.results.confidence import mean_interval
 
 MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none"}
 METRICS = ["dice", "iou", "vote_dice", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
@@ -40,7 +40,7 @@ class Checkout:
         self.jobs["page"] = self.job("page", {}, table, {f"reports/{run}/index.html": f"html of {root}"})
         self.jobs["page"]["params"] = {"configuration": {"run": run, "tau": 0.75}, "recorded": list(tables)}
         self.rows = [
-            MODEL | {"sigma": sigma, "image": image, "class_id": class_id} | dict.fromkeys(METRICS, 0.5)
+            MODEL | {"sigma": sigma, "image": image, "group": image, "class_id": class_id} | dict.fromkeys(METRICS, 0.5)
             for sigma in (0.25, 0.5) for image in "abcd" for class_id in (1, 2)
         ]  # fmt: skip
         self.intervals = [
@@ -50,6 +50,7 @@ class Checkout:
                 "measurement": "area",
                 "unit": "mm2",
                 "image": image,
+                "group": image,
                 "low": 1.0,
                 "median": 2.0,
                 "high": np.inf,
@@ -247,7 +248,7 @@ def test_numbers_are_means_over_images_with_paired_intervals(a, b):
     numbers = changed_metrics(a.write(), b.write())
     (row,) = numbers.changed.to_dict("records")
     assert (row["sigma"], row["number"], row["images"], row["moved"]) == (0.5, "certified_dice", 4, 4)
-    difference, low, high = mean_interval(list(moves.values()), 1000)
+    difference, low, high = mean_interval(list(moves.values()))
     assert (row["a"], row["b"]) == pytest.approx((0.5, 0.5 + difference))
     expected = pytest.approx((difference, low, high))
     assert (row["difference"], row["difference_low"], row["difference_high"]) == expected
@@ -273,7 +274,7 @@ def test_an_undefined_dice_equals_itself_and_differs_from_a_number(a, b):
 
 
 def test_without_a_common_image_there_is_no_difference():
-    rows = pd.DataFrame([MODEL | {"sigma": 0.5, "image": "a", "dice": 0.5}])
+    rows = pd.DataFrame([MODEL | {"sigma": 0.5, "image": "a", "group": "a", "dice": 0.5}])
     numbers = compare_numbers(rows, rows.assign(image="b"), [*MODEL, "sigma"], ["dice"])
     (row,) = numbers.changed.to_dict("records")
     assert row["images"] == 0

@@ -19,7 +19,7 @@ def rendered(name, **settings):
     config = {**SETTINGS, "sigmas": [0.5], **settings}
     snakemake = {
         "config": config | for_captions(config),
-        "params": {"resamples": 2000, "examples": 4},
+        "params": {"examples": 4},
         "wildcards": {"dataset": "phantom"},
     }
     template = Environment().from_string((FILES / f"{name}.rst").read_text())  # noqa: S701 (no HTML)

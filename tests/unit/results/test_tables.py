@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segcert.results.bootstrap import mean_interval
+from segcert.results.confidence import mean_interval
 from segcert.results.tables import (
     attack_table,
     class_table,
@@ -56,7 +56,7 @@ def certified(pairing, dice, sigma=0.5):
     """Rows of one pairing: two classes per image, with a certified Dice 0.1 above and below the given one."""
     keys = MODEL | dict(zip(("regime", "denoiser"), pairing, strict=True)) | {"sigma": sigma}
     return [
-        keys | {"image": f"i{number}", "class_id": class_id, "certified_dice": value + change}
+        keys | {"image": f"i{number}", "group": f"g{number}", "class_id": class_id, "certified_dice": value + change}
         for number, value in enumerate(dice)
         for class_id, change in ((1, 0.1), (2, -0.1))
     ]
@@ -69,8 +69,8 @@ def absent_on_two_of_four_images():
     """Class 2 is absent from images b and c: nothing is certified as it on b, and a wrong pixel on c."""
     dice = {"a": (0.8, 0.6), "b": (0.8, np.nan), "c": (0.8, 0.0), "d": (0.6, 0.4)}
     return pd.DataFrame([
-        MODEL | SETTINGS | {"image": image, "class_id": k, "class_name": "xy"[k - 1], "certified_dice": each,
-            "worst_case_dice": each, "abstain": 0.1, "area": 9, "area_low": 0, "area_high": 9}
+        MODEL | SETTINGS | {"image": image, "group": image, "class_id": k, "class_name": "xy"[k - 1]}
+        | {"certified_dice": each, "worst_case_dice": each, "abstain": 0.1, "area": 9, "area_low": 0, "area_high": 9}
         for image, of_image in dice.items()
         for k, each in enumerate(of_image, start=1)
     ])  # fmt: skip
@@ -78,13 +78,25 @@ def absent_on_two_of_four_images():
 
 def test_images_without_a_certified_dice_are_counted():
     rows = absent_on_two_of_four_images()
-    (main,) = main_table(rows, 10).to_dict("records")
+    (main,) = main_table(rows).to_dict("records")
     assert (main["images"], main["undefined"], main["certified_dice"]) == (4, 1, pytest.approx(0.6))
-    x, y = class_table(rows, 10).to_dict("records")
+    x, y = class_table(rows).to_dict("records")
     assert (x["images"], x["undefined"], x["certified_dice"]) == (4, 0, pytest.approx(0.75))
     assert (y["images"], y["undefined"], y["certified_dice"]) == (4, 1, pytest.approx(1 / 3))
-    (radius,) = radius_table(rows, 10).to_dict("records")
+    (radius,) = radius_table(rows).to_dict("records")
     assert (radius["images"], radius["undefined"]) == (4, 1)
+
+
+def test_failed_images_and_groups_are_counted_and_metrics_stay_in_their_range():
+    """Image c has a certified Dice of 0.3, less than half of the median 0.9; its group has two images."""
+    rows = pd.DataFrame(certified(("clean", "none"), [0.9, 0.9, 0.3, 0.9])).assign(**SETTINGS)
+    (row,) = main_table(rows.replace({"group": {"g3": "g2"}})).to_dict("records")
+    assert (row["images"], row["groups"], row["failed"]) == (4, 3, 1)
+    _, low, high = mean_interval([0.9, 0.9, 0.3, 0.9])
+    assert high > 1
+    assert (row["certified_dice_low"], row["certified_dice_high"]) == pytest.approx((max(low, 0), 1))
+    (few,) = main_table(pd.DataFrame(certified(("clean", "none"), [0.4, 0.9])).assign(**SETTINGS)).to_dict("records")
+    assert (few["certified_dice_low"], few["certified_dice_high"], few["failed"]) == (0, 1, 0)
 
 
 def test_pairings_are_compared_with_the_noise_trained_baseline_image_by_image():
@@ -93,14 +105,14 @@ def test_pairings_are_compared_with_the_noise_trained_baseline_image_by_image():
     better = baseline + 0.05 + rng.normal(0, 0.01, 30)  # images differ far more than the two pairings on one image
     rows = certified(("clean", "none"), baseline - 0.3) + certified(("noise", "none"), baseline)
     rows = pd.DataFrame(rows + certified(("clean", "ddpm"), better))
-    table = pairing_table(rows, 1000).set_index(["regime", "denoiser"])
+    table = pairing_table(rows).set_index(["regime", "denoiser"])
     assert set(table.index) == {("clean", "none"), ("clean", "ddpm")}
     assert set(table["baseline"]) == {"noise"}
     row = table.loc[("clean", "ddpm")]
     assert row["images"] == 30
     assert row["difference"] == pytest.approx((better - baseline).mean())
     assert row["difference_low"] > 0
-    _, low, high = mean_interval(better, 1000)
+    _, low, high = mean_interval(better)
     assert row["difference_high"] - row["difference_low"] < (high - low) / 5
     exact = table.loc[("clean", "none")]
     assert (exact["difference_low"], exact["difference_high"]) == pytest.approx((-0.3, -0.3))
@@ -108,12 +120,12 @@ def test_pairings_are_compared_with_the_noise_trained_baseline_image_by_image():
 
 def test_without_noise_training_the_clean_segmenter_is_the_baseline():
     rows = pd.DataFrame(certified(("clean", "ddpm"), [0.5, 0.6]) + certified(("clean", "none"), [0.2, 0.5]))
-    (row,) = pairing_table(rows, 100).to_dict("records")
+    (row,) = pairing_table(rows).to_dict("records")
     assert (row["baseline"], row["denoiser"], row["difference"]) == ("clean", "ddpm", pytest.approx(0.2))
 
 
 def test_an_empty_table_has_a_header():
-    alone = pairing_table(pd.DataFrame(certified(("clean", "ddpm"), [0.5])), 100)
+    alone = pairing_table(pd.DataFrame(certified(("clean", "ddpm"), [0.5])))
     assert alone.empty
     assert "difference" in alone
     assert list(denoiser_table(pd.DataFrame())) == ["dataset", "sigma", "method", "images", "psnr", "ssim"]
@@ -132,6 +144,6 @@ def test_names_stay_text(tmp_path):
 
 def test_results_of_an_older_version_may_lack_a_metric():
     rows = pd.DataFrame(certified(("clean", "none"), [0.5, 0.6])).assign(**SETTINGS, dice=0.5)
-    (row,) = main_table(rows, 10).to_dict("records")
+    (row,) = main_table(rows).to_dict("records")
     assert (row["images"], row["certified_dice"], row["dice"]) == (2, pytest.approx(0.55), 0.5)
     assert "worst_case_dice" not in row

@@ -36,7 +36,7 @@ def check_tables(evidence: Evidence) -> Findings:
             outputs = {Path(path).stem: path for path in job.outputs if path.endswith(".csv")}
             read = functools.cache(functools.partial(_read_source, evidence.root, job))
             for name in TABLES:
-                made = functools.partial(make_table, name, read, job.record["params"]["resamples"])
+                made = functools.partial(make_table, name, read)
                 yield changed_code(job) or _compare_table(evidence.root, outputs[name], made)
 
 
