@@ -15,6 +15,7 @@ from segcert.provenance.git import git_state
 from segcert.provenance.ledger import notice
 from segcert.report.captions import FIGURES, TABLES, table_caption
 from segcert.report.data_summary import DataSummary
+from segcert.report.format import draws
 from segcert.report.html import data_uri, inline_svg, render, script_value, svg_width
 from segcert.report.html_tables import page_table
 from segcert.report.typical import Typical, read_typical
@@ -96,7 +97,7 @@ def render_page(
     """
     frames = {name: read_table(path) for name, path in tables.items()}
     main, attacks = frames["main"], frames["attacks"]
-    settings = main.iloc[0].to_dict()
+    settings = main.iloc[0].to_dict() | {"n": draws(main["n"])}
     weaker = METHODS[settings["method"]].weaker
     shown = [name for name in ON_THE_PAGE if name in frames]
     parts = _parts(Path(output), viewer)
