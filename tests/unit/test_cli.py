@@ -414,6 +414,17 @@ def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments,
     assert not any(path.is_file() for path in (tmp_path / "out").glob("*")), "at most a seed was kept"
 
 
+def test_exact_noise_that_float32_cannot_add_is_refused_before_any_draw(run, segmenter, tmp_path, monkeypatch):
+    """The limit depends on the depth of the image: sigma 28 is too large for 16 bits."""
+    monkeypatch.setattr("segcert.smoothing.sampler.SmoothedSegmenter.sample", None)
+    Image.fromarray(PIXELS.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    deep = ("--bits", 16, "--noise", "exact", "--sigma", 28)
+    output = certified(run, tmp_path / "deep.png", segmenter, tmp_path / "out", *deep)
+    assert output.startswith("segcert: sigma: found 28 with `exact` noise on the grid of 16-bit images (`bits`)")
+    assert "expected at most 27.71, because" in output
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_bad_file_leaves_the_others_certified(run, image, segmenter, tmp_path):
     (tmp_path / "report.dcm").write_bytes(Path(get_testdata_file("test-SR.dcm")).read_bytes())
     more = tmp_path / "report.dcm", tmp_path / "gone.png"
