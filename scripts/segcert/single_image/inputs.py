@@ -1,8 +1,9 @@
 """Image, networks and settings of a certificate, taken from the command line or from a certificate file."""
 
 import dataclasses
+import functools
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -155,7 +156,7 @@ class Networks(Pairing):
         """Return the smoothed segmenter for an image."""
         wanted = input_channels(self.config)
         model = self.model if len(image.pixels) == wanted else Replicated(self.model, wanted).eval()
-        return SmoothedSegmenter(
+        smoothed = SmoothedSegmenter(
             model,
             sampling.sigma,
             len(self.config["classes"]),
@@ -171,3 +172,10 @@ class Networks(Pairing):
             identity=self.identity(self.code),
             packages=self.packages,
         )
+        smoothed.probed = self._probed
+        return smoothed
+
+    @functools.cached_property
+    def _probed(self) -> set[Any]:
+        """The set `SmoothedSegmenter.probed` of all images, so that a command tests its networks once."""
+        return set()

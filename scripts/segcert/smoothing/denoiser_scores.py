@@ -115,9 +115,7 @@ def wavelet(x_noisy: Image, sigma: float) -> Image:
     return restored
 
 
-def _restorer(
-    denoiser: Callable[[torch.Tensor, float], torch.Tensor], name: str, device: torch.device
-) -> Restore:
+def _restorer(denoiser: Callable[[torch.Tensor, float], torch.Tensor], name: str, device: torch.device) -> Restore:
     def restore(x_noisy: Image, sigma: float) -> Image:
         x = denoiser(torch.from_numpy(x_noisy)[None].to(device), sigma)[0]
         require_finite(x, denoiser, name, f"a validation image at sigma {sigma:g}")

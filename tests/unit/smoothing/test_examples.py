@@ -26,7 +26,7 @@ def index(tmp_path_factory):
     return folder / "index.csv"
 
 
-LARGE = 3e38  # near the largest float32 number
+LARGE = 1e30  # the product of two such float32 numbers is infinite
 
 
 def segmenter(folder, weight=None):
@@ -34,7 +34,7 @@ def segmenter(folder, weight=None):
     arguments = {"in_channels": 1, "num_classes": 3, "width": 4, "depth": 1}
     model = build_segmenter("unet", arguments)
     if weight:
-        for part in model.head.parameters():
+        for part in model.parameters():
             torch.nn.init.constant_(part, weight)
     config = {"architecture": "unet", "arguments": arguments, "classes": ["background", "lungs", "heart"]}
     save_segmenter(folder, model, config)
@@ -66,7 +66,8 @@ def test_a_prediction_that_is_not_finite_names_the_network_and_the_image(index, 
 
 def test_a_denoised_image_that_is_not_finite_names_the_denoiser(index, tmp_path):
     network = tiny_unet()
-    torch.nn.init.constant_(network.conv_out.weight, LARGE)
+    for part in network.parameters():
+        torch.nn.init.constant_(part, LARGE)
     folder = saved(tmp_path / "denoiser", network)
     with pytest.raises(ModelError, match=rf"{folder}: its output for a validation image at sigma 0.5 is not finite"):
         denoiser_scores(index, {"own": folder}, denoising_steps=1, sigmas=[0.5], pool=1, seed=0, device=CPU)
