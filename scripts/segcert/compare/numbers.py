@@ -130,7 +130,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
     If a run lacks a combination that another run contains, this combination has a row without numbers. After the keys,
     the columns are:
 
-    - certificate settings and number of images
+    - certificate settings, number of images, and number of images on which the certified Dice is undefined
     - certified and worst-case Dice with 95% bootstrap intervals, `abstain` and `radius`, as in the run's main table
     - `difference`: mean difference in certified Dice from the first run, on the images that both runs contain, with a
       95% interval from a paired bootstrap over images
@@ -139,7 +139,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
       the first run` or a key of NOT_PAIRED. The note `paired by name` means that the pixels could not be compared,
       because votes are missing.
     """
-    shown = [*SETTINGS, "images"]
+    shown = [*SETTINGS, "images", "undefined"]
     for name in INTERVALS:
         shown += [name, f"{name}_low", f"{name}_high"]
     shown.append("abstain")
@@ -164,7 +164,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
                 if row["note"] in ("", BY_NAME):
                     row |= differences[number].get(key, {"note": "no number"})
     compared = pd.DataFrame(rows, columns=[*MODEL, "run", *shown, *PAIRED, "note"])
-    return compared.astype(dict.fromkeys(["n0", "n", "k", "images", "paired_images"], "Int64"))
+    return compared.astype(dict.fromkeys(["n0", "n", "k", "images", "undefined", "paired_images"], "Int64"))
 
 
 def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[str], str]]:
