@@ -134,7 +134,7 @@ class Votes:
     def _check_optional(
         self, name: str, values: npt.NDArray[Any], numbers: type[np.generic], shape: tuple[int, ...]
     ) -> None:
-        """Raise VotesError for an optional array of an unexpected type or shape. Arrays that were not kept are empty."""
+        """Raise VotesError for an optional array of a wrong type or shape. Arrays that were not kept are empty."""
         if not np.issubdtype(values.dtype, numbers):
             raise VotesError(f"{name}: found an array of type {values.dtype}; expected {numbers.__name__}")
         if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":

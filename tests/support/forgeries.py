@@ -579,7 +579,7 @@ def negative_counts(forger):
 
 
 def counts_of_more_draws_than_stated(forger):
-    """Every pixel has 120 votes; the certificate and the areas speak of 60."""
+    """Every pixel has 120 votes; the certificate and the areas are about 60."""
     forger.save_arrays({"image/estimation": forger.votes.estimation * 2})
 
 

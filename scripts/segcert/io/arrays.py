@@ -44,7 +44,7 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
     FileNotFoundError
         If the file does not exist.
     ArraysError
-        If the file is damaged or incomplete, contains two arrays of one name or anything that is not an array, or if an
+        If the file is damaged or incomplete, or contains two arrays of one name or anything that is not an array. If an
         array is larger than the free memory.
     KeyError
         If the file contains no array with the requested name.
