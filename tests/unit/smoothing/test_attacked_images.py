@@ -60,6 +60,13 @@ def test_planted_errors_are_found_on_networks_of_known_share(share, planted):
         assert beyond.share < beyond.least_share
 
 
+@pytest.mark.parametrize("share", [0.78, 0.85, 0.9])
+def test_a_doubled_radius_is_told_from_a_right_one(share):
+    """A test that counts lost votes cannot: it refutes neither inside the radius, and both far outside."""
+    found = [any(each.refuted for each in tried(share, radius=radius)) for radius in (1.0, 2.0)]
+    assert found == [False, True]
+
+
 @pytest.mark.parametrize("share", [0.76, 0.78, 0.85, 0.9, 0.97])
 @pytest.mark.parametrize("kind", ["normal", "exact"])
 def test_right_certificates_stand_and_the_power_is_that_of_a_perfect_attack(share, kind):
