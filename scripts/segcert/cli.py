@@ -194,7 +194,7 @@ def certify(
     for path in images:  # check all images before the first draw
         try:
             image = networks.read_image(path, size, reading)
-            networks.require_fit(image, sigma)
+            networks.require_fit(image, sampling)
         except (DataError, ModelError) as error:
             refused.append(error)
             continue

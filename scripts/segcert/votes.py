@@ -9,7 +9,7 @@ with the counts. A stored label map takes ceil(log2(num_classes)) bits per pixel
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -115,12 +115,13 @@ class Votes:
         if not 0 < self.sigma < math.inf:
             raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0 (pixel values are in [0, 1])")
         draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
-        self._check_shape("areas", self.areas, (draws, classes))
-        self._check_shape("overlaps", self.overlaps, (draws, classes))
-        self._check_shape("draws", self.draws, (draws, bits_per_pixel(classes), -(-height * width // 8)))
-        self._check_shape("truth_areas", self.truth_areas, (classes,))
+        self._check_optional("areas", self.areas, np.unsignedinteger, (draws, classes))
+        self._check_optional("overlaps", self.overlaps, np.unsignedinteger, (draws, classes))
+        planes = (draws, bits_per_pixel(classes), -(-height * width // 8))
+        self._check_optional("draws", self.draws, np.uint8, planes)
+        self._check_optional("truth_areas", self.truth_areas, np.unsignedinteger, (classes,))
         for name, values in self.measurements.items():
-            self._check_shape(name, values, (draws,))
+            self._check_optional(name, values, np.float64, (draws,))
         parts = (
             ("selection", self.selection, self.areas[: self.n0]),
             ("estimation", self.estimation, self.areas[self.n0 :]),
@@ -130,8 +131,12 @@ class Votes:
             if len(self.areas) and not np.array_equal(areas.sum(axis=0, dtype=np.int64), expected):
                 raise VotesError(f"areas: the sums over the {name} draws differ from the counts; draw the votes again")
 
-    def _check_shape(self, name: str, values: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
-        """Raise VotesError if an optional array has an unexpected shape. Arrays that were not kept are empty."""
+    def _check_optional(
+        self, name: str, values: npt.NDArray[Any], numbers: type[np.generic], shape: tuple[int, ...]
+    ) -> None:
+        """Raise VotesError for an optional array of a wrong type or shape. Arrays that were not kept are empty."""
+        if not np.issubdtype(values.dtype, numbers):
+            raise VotesError(f"{name}: found an array of type {values.dtype}; expected {numbers.__name__}")
         if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":
             raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
         if values.size and values.shape != shape:
@@ -174,9 +179,8 @@ class Votes:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all arrays, keyed by their names in a votes file."""
-        names = ("selection", "estimation", *PER_DRAW, "truth_areas")
-        measured = {f"measurement/{name}": values for name, values in self.measurements.items()}
-        return {name: getattr(self, name) for name in names} | measured
+        parts = {name: getattr(self, name) for name in _names()}
+        return parts | {f"measurement/{name}": values for name, values in self.measurements.items()}
 
     @classmethod
     def from_counts(cls, selection: npt.ArrayLike, estimation: npt.ArrayLike, sigma: float) -> Self:
@@ -235,7 +239,11 @@ def iterate_votes(path: str | Path) -> Iterator[tuple[str, Votes]]:
     """
     try:
         with StoredArrays(path) as arrays:
-            for image, about in read_header(arrays).items():
+            images = read_header(arrays)
+            known = {f"{image}/{name}" for image, about in images.items() for name in _names(about["measurements"])}
+            if other := arrays.keys() - known - {"header"}:
+                raise ValueError(f"found the array {min(other)}, which its header does not name")
+            for image, about in images.items():
                 votes = _read_votes(arrays, image, about)
                 if votes.digest != about["digest"]:
                     raise ValueError(f"the votes of {image} do not match their digest")
@@ -259,6 +267,11 @@ def read_header(arrays: StoredArrays) -> dict[str, dict[str, Any]]:
         raise VotesError(f"{arrays.path}: not a votes file ({error})") from error
     images: dict[str, dict[str, Any]] = header["images"]
     return images
+
+
+def _names(measurements: Iterable[str] = ()) -> list[str]:
+    """Return the names of an image's arrays in a votes file."""
+    return ["selection", "estimation", *PER_DRAW, "truth_areas", *(f"measurement/{name}" for name in measurements)]
 
 
 def _read_votes(arrays: Mapping[str, npt.NDArray[Any]], image: str, about: Mapping[str, Any]) -> Votes:

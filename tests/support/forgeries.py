@@ -6,7 +6,12 @@ A forger owns the folder of the certificate. The verifier owns a copy of the ima
 import dataclasses
 import io
 import json
+import re
 import shutil
+import struct
+import warnings
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +20,14 @@ import torch
 from PIL import Image
 
 from segcert.data.masks import read_mask
+from segcert.io.arrays import save_arrays
 from segcert.measurements import measurements_of
 from segcert.networks.registry import build_segmenter, save_segmenter
-from segcert.provenance.digests import file_digest
+from segcert.provenance.digests import array_digest, file_digest, value_digest
 from segcert.single_image.certificate_file import Decision, write_certificate
 from segcert.single_image.inputs import AS_STATED, Networks, Reading, Sampling
 from segcert.single_image.picture_files import encode_png, encode_tiff
-from segcert.votes import Votes, narrow, pack_labels
+from segcert.votes import FORMAT, Votes, narrow, pack_labels, save_votes
 
 CPU = torch.device("cpu")
 CLASSES = ["background", "lungs", "heart"]
@@ -129,6 +135,44 @@ class Forger:
         """Replace parts of the votes only, and make the digest fit."""
         dataclasses.replace(self.votes, **changes).save(self.folder / "chest.votes.npz")
         self.edit("files/votes.npz/sha256", file_digest(self.folder / "chest.votes.npz"))
+
+    def save_arrays(self, changed):
+        """Replace arrays of the votes file only, of any type, with a digest of the votes that fits them."""
+        arrays = {f"image/{name}": array for name, array in self.votes.arrays().items()} | changed
+        digests = {name.removeprefix("image/"): array_digest(array) for name, array in arrays.items()}
+        about = {"sigma": self.votes.sigma, "digest": value_digest([digests, self.votes.sigma, self.votes.origin])}
+        about |= {"measurements": list(self.votes.measurements), "origin": self.votes.origin}
+        header = json.dumps({"format": FORMAT, "images": {"image": about}}, sort_keys=True)
+        save_arrays(self.folder / "chest.votes.npz", {"header": np.array(header), **arrays})
+        self.edit("files/votes.npz/sha256", file_digest(self.folder / "chest.votes.npz"))
+
+    @property
+    def members(self):
+        """Names and contents of the members of the votes file."""
+        with zipfile.ZipFile(self.folder / "chest.votes.npz") as archive:
+            return [(name, archive.read(name)) for name in archive.namelist()]
+
+    @property
+    def heart_counts(self):
+        """Content of a member with counts that say heart everywhere."""
+        counts, buffer = np.zeros_like(self.votes.estimation), io.BytesIO()
+        counts[HEART] = self.votes.n
+        np.save(buffer, counts)
+        return buffer.getvalue()
+
+    def save_members(self, members):
+        """Replace the votes file by an archive of these members, and make its digest fit."""
+        buffer = io.BytesIO()
+        with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(buffer, "w") as archive:  # of names used twice
+            for name, content in members:
+                archive.writestr(name, content)
+        self.replace("votes.npz", buffer.getvalue())
+
+    def add_chunk(self, kind, name, body):
+        """Add a chunk behind the header of a PNG file."""
+        content = (self.folder / f"chest.{kind}").read_bytes()
+        chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        self.replace(kind, content[:33] + chunk + content[33:])
 
     @property
     def labels(self):
@@ -518,6 +562,160 @@ def whole_certificate_of_another_image(forger):
     )
 
 
+def as_text(value):
+    return str(value)
+
+
+def as_true(value):
+    return True
+
+
+def negative_counts(forger):
+    """A class gets more votes than there are draws, and another one fewer than none."""
+    votes = forger.vote(forger.maps, keep=False)
+    estimation = votes.estimation.astype(np.int16)
+    estimation[:, 2, 3] = [65, -5, 0]
+    forger.save_arrays({"image/estimation": estimation, "image/draws": np.zeros((0, 1, 0), np.uint8)})
+
+
+def counts_of_more_draws_than_stated(forger):
+    """Every pixel has 120 votes; the certificate and the areas are about 60."""
+    forger.save_arrays({"image/estimation": forger.votes.estimation * 2})
+
+
+def counts_that_are_fractions(forger):
+    forger.save_arrays({"image/estimation": forger.votes.estimation.astype(float)})
+
+
+def areas_that_are_texts(forger):
+    forger.save_arrays({"image/areas": forger.votes.areas.astype(str)})
+
+
+def measurements_that_are_texts(forger):
+    values = forger.votes.measurements["cardiothoracic_ratio"]
+    forger.save_arrays({"image/measurement/cardiothoracic_ratio": np.where(values > 0, "low", "none")})
+
+
+def label_maps_of_wide_numbers(forger):
+    forger.save_arrays({"image/draws": forger.votes.draws.astype(np.uint16)})
+
+
+def two_arrays_of_one_name(forger):
+    """The last member is honest; a program that reads the archive from its start finds the forged one."""
+    forger.save_members([("image/estimation.npy", forger.heart_counts), *forger.members])
+
+
+def an_array_without_a_suffix(forger):
+    """A reader that uses numpy prefers a member `image/estimation` to `image/estimation.npy`."""
+    forger.save_members([*forger.members, ("image/estimation", forger.heart_counts)])
+
+
+def an_array_more(forger):
+    forger.save_members([*forger.members, ("image/certified.npy", forger.heart_counts)])
+
+
+def votes_of_two_images(forger):
+    """The certificate is about one image; the file has votes of a second one."""
+    votes = forger.vote(np.full_like(forger.maps, HEART))
+    save_votes(forger.folder / "chest.votes.npz", {"image": forger.votes, "other": votes})
+    forger.edit("files/votes.npz/sha256", file_digest(forger.folder / "chest.votes.npz"))
+
+
+def votes_elsewhere(forger):
+    (forger.folder.parent / "elsewhere.npz").write_bytes((forger.folder / "chest.votes.npz").read_bytes())
+    (forger.folder / "chest.votes.npz").unlink()
+    forger.edit("files/votes.npz/path", "../elsewhere.npz")
+
+
+def a_link_to_other_labels(forger):
+    """The label map in the folder is a symbolic link to a forged one, with its digest."""
+    file = forger.folder / "chest.labels.png"
+    forger.replace("labels.png", encode_png(np.full((8, 8), HEART, np.uint8)))
+    file.rename(forger.folder.parent / "labels.png")
+    file.symlink_to(forger.folder.parent / "labels.png")
+
+
+def radius_map_of_nan(forger):
+    radius = tifffile.imread(forger.folder / "chest.radius.tif").copy()
+    radius.flat[radius.argmin()] = np.nan
+    forger.replace("radius.tif", encode_tiff(radius))
+
+
+def radius_map_of_infinity(forger):
+    radius = tifffile.imread(forger.folder / "chest.radius.tif").copy()
+    radius.flat[radius.argmax()] = np.inf
+    forger.replace("radius.tif", encode_tiff(radius))
+
+
+def radius_map_with_black_and_white_exchanged(forger):
+    """The same numbers; programs that show them as a picture make large radii dark."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, tifffile.imread(forger.folder / "chest.radius.tif"), photometric="miniswhite")
+    forger.replace("radius.tif", buffer.getvalue())
+
+
+def larger_labels(forger):
+    labels = np.full((16, 16), HEART, np.uint8)
+    labels[:8, :8] = forger.labels
+    forger.replace("labels.png", encode_png(labels))
+
+
+def overlay_in_another_colour_space(forger):
+    """A cICP chunk makes browsers show other colours; pixel values stay."""
+    forger.add_chunk("overlay.png", b"cICP", bytes([9, 16, 0, 1]))
+
+
+def labels_that_are_turned_when_shown(forger):
+    exif = Image.Exif()
+    exif[274] = 3  # orientation: upside down
+    forger.add_chunk("labels.png", b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+
+
+def labels_with_a_second_file_behind_them(forger):
+    content = (forger.folder / "chest.labels.png").read_bytes()
+    forger.replace("labels.png", content + encode_png(np.full((8, 8), HEART, np.uint8)))
+
+
+def numbers_in_json(text):
+    """Return a forger's function that replaces the share of abstaining pixels by a text that is no JSON number."""
+
+    def edit(forger):
+        forger.path.write_text(re.sub(r'"abstain": [^,]+,', f'"abstain": {text},', forger.path.read_text(), count=1))
+
+    edit.__name__ = f"abstain_is_{text.replace('-', 'minus_')}"
+    return edit
+
+
+def a_key_twice_with_an_escape(forger):
+    text = forger.path.read_text()
+    forger.path.write_text(text.replace('"abstain": ', '"\\u0061bstain": 0.0,\n  "abstain": ', 1))
+
+
+def a_key_twice_deep_inside(forger):
+    forger.path.write_text(forger.path.read_text().replace('"tau": ', '"tau": 0.9,\n    "tau": ', 1))
+
+
+def a_measurement_twice(forger):
+    forger.edit("measurements", lambda each: [*each, each[0]])
+
+
+def seeds_of_two_certificates_exchanged(forger):
+    """Each certificate is honest but for its seed, which is that of the other one; votes and document agree."""
+    sampling = dataclasses.replace(SAMPLING, seed=11)
+    own = forger.networks.smoothed(forger.image, sampling, CPU).sample(
+        forger.image.unit(), 10, 60, measurements=forger.asked, keep_draws=True
+    )
+    forger.write(dataclasses.replace(own, origin={**own.origin, "seed": SAMPLING.seed}), sampling=SAMPLING)
+
+
+def remarks_deleted(forger):
+    """The pixels of the file are not square, which the certificate must say."""
+    forger.write(reading=Reading(pixel_size=(1.0, 0.5)))
+    forger.write(forger.vote(forger.maps))
+    assert json.loads(forger.path.read_text())["remarks"]
+    forger.edit("remarks", [])
+
+
 # (forgery, True if the checker finds it)
 FORGERIES = {
     "votes": [
@@ -544,6 +742,18 @@ FORGERIES = {
         (votes_of_another_image, False),
         (votes_of_another_image_as_they_are, False),
         (votes_of_another_network, False),
+        (seeds_of_two_certificates_exchanged, False),
+        (negative_counts, True),
+        (counts_of_more_draws_than_stated, True),
+        (counts_that_are_fractions, False),
+        (areas_that_are_texts, False),
+        (measurements_that_are_texts, True),
+        (label_maps_of_wide_numbers, True),
+        (two_arrays_of_one_name, False),
+        (an_array_without_a_suffix, True),
+        (an_array_more, False),
+        (votes_of_two_images, True),
+        (votes_elsewhere, True),
     ],
     "measurements": [
         (all_measurements, True),
@@ -563,6 +773,11 @@ FORGERIES = {
         (edits(measurements__1__draws=700), True),
         (edits(measurements__1__decision=lambda each: "below" if each != "below" else "above"), True),
         (edits(measurements__2__threshold=0.0, measurements__2__decision="below"), True),
+        (edits(measurements__1__threshold=10**400), True),
+        (edits(measurements__1__threshold=True), False),
+        (edits(measurements__2__unit="cm"), False),
+        (edits(measurements__1__low=as_text), True),
+        (a_measurement_twice, True),
     ],
     "pictures": [
         (radius_map_of_nines, True),
@@ -584,6 +799,14 @@ FORGERIES = {
         (labels_with_a_false_palette, True),
         (labels_with_a_text, True),
         (a_file_of_another_name, True),
+        (a_link_to_other_labels, True),
+        (radius_map_of_nan, True),
+        (radius_map_of_infinity, True),
+        (radius_map_with_black_and_white_exchanged, False),
+        (larger_labels, True),
+        (overlay_in_another_colour_space, False),
+        (labels_that_are_turned_when_shown, True),
+        (labels_with_a_second_file_behind_them, True),
     ],
     "settings": [
         (edits(certificate__tau=0.9), True),
@@ -611,6 +834,28 @@ FORGERIES = {
         (edits(remarks=["checked by a physician"]), False),
         (edits(segcert="9.9"), False),
         (a_key_twice, True),
+        (a_key_twice_with_an_escape, True),
+        (a_key_twice_deep_inside, True),
+        (edits(certificate__alpha=as_text), True),
+        (edits(certificate__alpha="1e-3"), True),
+        (edits(certificate__alpha="0.001", certificate__tau="0.75"), True),
+        (edits(certificate__n0=as_text), True),
+        (edits(sampling__n=60.0), False),
+        (edits(certificate__k=as_true), False),
+        (edits(classes__0__id=False), False),
+        (edits(abstain=[0.0]), True),
+        (numbers_in_json("NaN"), True),
+        (numbers_in_json("Infinity"), True),
+        (numbers_in_json("-Infinity"), True),
+        (numbers_in_json("1e999"), True),
+        (edits(diagnosis="healthy"), False),
+        (edits(certificate__checked_by="a physician"), False),
+        (edits(runtime__torch="9.9"), False),
+        (edits(format="segcert-certificate-2"), False),
+        (edits(decisions__number=3), False),
+        (edits(decisions__number=0), False),
+        (edits(decisions__note="checked by a physician"), False),
+        (remarks_deleted, False),
     ],
     "networks": [
         (another_network, False),
@@ -623,6 +868,7 @@ FORGERIES = {
         (whole_certificate_of_another_image, False),
         (edits(image__sha256="0" * 64), False),
         (edits(image__shape=[1, 16, 16]), True),
+        (edits(image__shape=[1, 2**30, 2**30]), True),
         (edits(image__bits=12), False),
         (edits(image__pixel_size_mm=[0.1, 0.1]), False),
         (edits(image__pixel_size_set=[0.1, 0.1]), False),

@@ -27,6 +27,7 @@ from segcert.data.errors import DataError
 from segcert.data.raster import Raster
 from segcert.data.user_data import read_own_image
 from segcert.networks.registry import build_segmenter, save_segmenter
+from segcert.networks.unet import UNet
 from segcert.single_image.inputs import Networks
 from segcert.single_image.schema import read_certificate
 from segcert.smoothing.sampler import SmoothedSegmenter
@@ -461,6 +462,33 @@ def test_a_gray_image_passes_a_colour_network(run, image, tmp_path):
     assert json.loads((tmp_path / "out/chest.certificate.json").read_text())["image"]["shape"] == [1, 16, 16]
 
 
+def test_a_command_probes_its_networks_once_for_each_number_of_channels(run, image, tmp_path, monkeypatch):
+    """The probe is one more batch. Gray and colour images pass the network in different ways."""
+    draw, calls = SmoothedSegmenter.logits, []
+    monkeypatch.setattr(SmoothedSegmenter, "logits", lambda self, x: calls.append(x.shape[1]) or draw(self, x))
+    files = [image]
+    for name, pixels in (("gray", PIXELS[::-1]), ("red", np.stack([PIXELS, PIXELS // 2, PIXELS], axis=2))):
+        files.append(tmp_path / f"{name}.png")
+        Image.fromarray(pixels).save(files[-1])
+    settings = ("--sigma", 0.25, "--n", 60, "--batch-size", 35, "--out", tmp_path / "out")
+    run("certify", *files, "--segmenter", save_tiny(tmp_path / "colour", 3), *settings)
+    assert (calls.count(1), calls.count(3)) == (2 * 2 + 1, 2 + 1)
+
+
+def test_a_certificate_of_a_network_that_reads_its_batch_is_refused(run, image, segmenter, tmp_path, monkeypatch):
+    """Its author left out the probe; the same batches give the same votes again, which prove nothing."""
+
+    def over_the_batch(self, x):
+        return torch.cat([x.new_zeros(x.shape), x - x.mean(), x - x.amax()], dim=1)
+
+    monkeypatch.setattr(UNet, "forward", over_the_batch)
+    with monkeypatch.context() as without:
+        without.setattr(SmoothedSegmenter, "_probe", lambda *_: None)
+        certified(run, image, segmenter, tmp_path / "out")
+    output = run("verify", tmp_path / "out/chest.certificate.json", "--all")
+    assert output.startswith("segcert: model: its logits change from call to call, or with the other images")
+
+
 def test_plan(run):
     output = run("plan", "--sigma", 0.25, "--alpha", 0.001, "--tau", 0.75, "--shape", "256x256")
     assert "n >= 63" in output
@@ -502,6 +530,17 @@ def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments,
     assert output.startswith("segcert: ")
     assert message in output
     assert not any(path.is_file() for path in (tmp_path / "out").glob("*")), "at most a seed was kept"
+
+
+def test_exact_noise_that_float32_cannot_add_is_refused_before_any_draw(run, segmenter, tmp_path, monkeypatch):
+    """The limit depends on the depth of the image: sigma 28 is too large for 16 bits."""
+    monkeypatch.setattr("segcert.smoothing.sampler.SmoothedSegmenter.sample", None)
+    Image.fromarray(PIXELS.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    deep = ("--bits", 16, "--noise", "exact", "--sigma", 28)
+    output = certified(run, tmp_path / "deep.png", segmenter, tmp_path / "out", *deep)
+    assert output.startswith("segcert: sigma: found 28 with `exact` noise on the grid of 16-bit images (`bits`)")
+    assert "expected at most 27.71, because" in output
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_bad_file_leaves_the_others_certified(run, image, segmenter, tmp_path):

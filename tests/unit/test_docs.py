@@ -88,3 +88,9 @@ def test_the_repository_contains_no_image_of_a_data_set():
     assert names == {
         "montgomery_certified_dice.png", "phantom_certificate.png", "phantom_gallery.png", "phantom_lineage.png",
     }  # fmt: skip
+
+
+def test_the_error_probability_of_several_images_is_stated():
+    """Alpha is for one image; a mean over N images needs all N certificates to hold."""
+    page = (ROOT / "docs/explanation/methods.md").read_text()
+    assert "for all N images of a row together, the error probability is up to N alpha" in page

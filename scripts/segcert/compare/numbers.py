@@ -135,7 +135,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
     If a run lacks a combination that another run contains, this combination has a row without numbers. After the keys,
     the columns are:
 
-    - certificate settings and number of images
+    - certificate settings, number of images, and number of images on which the certified Dice is undefined
     - Dice of the vote, certified Dice and worst-case Dice with 95% intervals, `abstain` and `radius`, as in the run's
       main table
     - `difference`: mean difference in certified Dice from the first run, on the images that both runs contain, with a
@@ -145,7 +145,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
       the first run` or a key of NOT_PAIRED. The note `paired by name` means that the pixels could not be compared,
       because votes are missing.
     """
-    shown = [*SETTINGS, "n", "images"]
+    shown = [*SETTINGS, "n", "images", "undefined"]
     for name in INTERVALS:
         shown += [name, f"{name}_low", f"{name}_high"]
     shown.append("abstain")
@@ -171,7 +171,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
                     row |= differences[number].get(key, {"note": "no number"})
     compared = pd.DataFrame(rows, columns=[*MODEL, "run", *shown, *PAIRED, "note"])
     compared["n"] = compared["n"].convert_dtypes()
-    return compared.astype(dict.fromkeys(["n0", "k", "images", "paired_images"], "Int64"))
+    return compared.astype(dict.fromkeys(["n0", "k", "images", "undefined", "paired_images"], "Int64"))
 
 
 def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[str], str]]:

@@ -63,6 +63,7 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
         figure=inline_figure(_draw(table)),
         trained=TRAINED,
         missing=MISSING,
+        undefined=bool(table["undefined"].fillna(0).any()),
         without_difference=(REFERENCE, NO_REFERENCE, *NOT_PAIRED),
         weaker=[run.name for run in runs if METHODS[run.settings["method"]].weaker],
     )

@@ -44,7 +44,8 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
     FileNotFoundError
         If the file does not exist.
     ArraysError
-        If the file is damaged or incomplete, or if an array is larger than the free memory.
+        If the file is damaged or incomplete, or contains two arrays of one name or anything that is not an array. If an
+        array is larger than the free memory.
     KeyError
         If the file contains no array with the requested name.
     """
@@ -57,7 +58,10 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
             raise
         except Exception as error:  # zipfile raises many kinds of errors
             raise self._damaged(error) from error
-        names = (name for name in self._archive.namelist() if name.endswith(SUFFIX))
+        names = self._archive.namelist()
+        # Readers differ in which of two members of one name they take, and in what they do with members of other kinds.
+        if len(set(names)) < len(names) or not all(name.endswith(SUFFIX) for name in names):
+            raise self._damaged(ValueError(f"found the members {', '.join(names)}; expected different arrays"))
         self._members = {name.removesuffix(SUFFIX): name for name in names}
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:

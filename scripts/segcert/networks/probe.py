@@ -1,7 +1,7 @@
 """Test that a network's labels depend only on the noisy image. Certificates assume this."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,11 +56,7 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
     """
     with torch.inference_mode():
         logits, again, fewer = logits_of(images), logits_of(images), logits_of(images[:-1])
-    if not bool(torch.isfinite(logits).all()):
-        try:
-            refuse_nan(logits_of)
-        except ModelError as error:
-            raise ModelError(f"{name}: {error}") from None
+    require_finite(logits, logits_of, name, "a noisy image")
     precision = rounding_of(logits_of)
     if not is_same(logits, again, precision):
         raise ModelError(
@@ -74,16 +70,23 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
         )
 
 
-def refuse_nan(network: Any) -> NoReturn:
-    """Raise ModelError for a network whose logits of a noisy image are not finite. It says what to look for."""
+def require_finite(output: Tensor, network: Any, name: str, image: str) -> None:
+    """Raise ModelError for an output of `network` on `image` that is not finite. It says what to look for.
+
+    Without this check, the largest of logits that are NaN would silently give a label. `name` is the network's name.
+    """
+    if bool(output.isfinite().all()):
+        return
     named = network.state_dict().items() if isinstance(network, nn.Module) else ()
-    broken = [name for name, tensor in named if tensor.is_floating_point() and bool(tensor.isnan().any())]
+    broken = [key for key, tensor in named if tensor.is_floating_point() and bool(tensor.isnan().any())]
     if broken:
-        raise ModelError(f"its weights contain NaN ({broken[0]}), so its training failed. Use an earlier checkpoint")
+        raise ModelError(
+            f"{name}: its weights contain NaN ({broken[0]}), so its training failed. Use an earlier checkpoint"
+        )
     raise ModelError(
-        "its logits for a noisy image are not finite. Look for a division by a value that can be 0, such as a standard "
-        "deviation, for the logarithm or the square root of a negative number, and for weights that are too large for "
-        "their data type"
+        f"{name}: its output for {image} is not finite. Look for a division by a value that can be 0, such as a "
+        "standard deviation, for the logarithm or the square root of a negative number, and for weights that are too "
+        "large for their data type"
     )
 
 

@@ -1,8 +1,9 @@
 """Image, networks and settings of a certificate, taken from the command line or from a certificate file."""
 
 import dataclasses
+import functools
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from segcert.data.user_data import read_own_image
 from segcert.networks.folders import CONFIG, ModelError, preprocessing_of
 from segcert.networks.registry import input_channels
 from segcert.networks.replicated import Replicated
+from segcert.smoothing.noise import Noise
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.shard import Pairing
 from segcert.smoothing.store import BlockStore
@@ -108,10 +110,14 @@ class Networks(Pairing):
         trained = preprocessing_of(self.config).window
         return reading.window or (None if trained is None else (trained[0], trained[1]))
 
-    def require_fit(self, image: Raster, sigma: float) -> None:
-        """Raise ModelError, before any noise is drawn, if the denoiser cannot denoise the image at this noise level."""
+    def require_fit(self, image: Raster, sampling: Sampling) -> None:
+        """Raise an error, before any noise is drawn, if the noise or the denoiser does not fit the image.
+
+        It is a SamplingError for the noise, and a ModelError for the denoiser.
+        """
+        Noise(sampling.sigma, sampling.seed, sampling.noise, image.bits).check(image.unit())
         if self.denoise:
-            self.denoise.require_fit((len(image.pixels), *self._seen(image)), sigma / self._pool)
+            self.denoise.require_fit((len(image.pixels), *self._seen(image)), sampling.sigma / self._pool)
 
     @torch.inference_mode()
     def remarks(self, image: Raster, sampling: Sampling, device: torch.device) -> list[str]:
@@ -150,7 +156,7 @@ class Networks(Pairing):
         """Return the smoothed segmenter for an image."""
         wanted = input_channels(self.config)
         model = self.model if len(image.pixels) == wanted else Replicated(self.model, wanted).eval()
-        return SmoothedSegmenter(
+        smoothed = SmoothedSegmenter(
             model,
             sampling.sigma,
             len(self.config["classes"]),
@@ -166,3 +172,10 @@ class Networks(Pairing):
             identity=self.identity(self.code),
             packages=self.packages,
         )
+        smoothed.probed = self._probed
+        return smoothed
+
+    @functools.cached_property
+    def _probed(self) -> set[Any]:
+        """The set `SmoothedSegmenter.probed` of all images, so that a command tests its networks once."""
+        return set()

@@ -1,6 +1,8 @@
 """PNG and TIFF files of label maps, overlays and radius maps: encoding and comparison."""
 
 import io
+import struct
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import matplotlib.image
@@ -10,7 +12,7 @@ import tifffile
 from PIL import Image
 
 Array = npt.NDArray[Any]
-PNG = b"\x89PNG"
+PNG = b"\x89PNG\r\n\x1a\n"
 ROUNDING = 1e-6  # relative difference between radii that other versions of the libraries may compute
 COLOUR_ROUNDING = 1  # of 255 levels, likewise for colours
 
@@ -21,7 +23,7 @@ class PictureError(ValueError):
 
 class _Picture(NamedTuple):
     values: Array
-    notes: frozenset[Any]  # names of text chunks and other additions (PNG), or codes of tags (TIFF)
+    notes: frozenset[Any]  # names of chunks and other additions (PNG), or codes of tags (TIFF)
 
 
 def encode_png(pixels: Array) -> bytes:
@@ -70,13 +72,28 @@ def _read_png(file: bytes, like: bytes) -> _Picture:
         found, expected = ((each.mode, each.size, each.n_frames) for each in (picture, wanted))  # type: ignore[attr-defined]
         if found != expected:  # before pixels are decoded, which could exhaust the memory
             raise ValueError(f"found mode, size and number of frames {found}; expected {expected}")
-        values = np.asarray(picture)
-        return _Picture(values, frozenset(picture.info))
+        return _Picture(np.asarray(picture), frozenset([*picture.info, *_chunks(file)]))
+
+
+def _chunks(file: bytes) -> Iterator[bytes]:
+    """Yield the names of a PNG file's chunks; Pillow leaves out those that it does not know. Raises ValueError."""
+    place = len(PNG)
+    while place < len(file):
+        size, name = struct.unpack_from(">I4s", file, place)
+        yield name
+        place += 12 + size  # with the length, the name and the checksum
+        if name == b"IEND" and place != len(file):
+            raise ValueError("found more data behind the picture")
 
 
 def _read_tiff(file: bytes, like: bytes) -> _Picture:
     with tifffile.TiffFile(io.BytesIO(file)) as picture, tifffile.TiffFile(io.BytesIO(like)) as wanted:
-        found, expected = ((len(each.pages), each.pages[0].shape, each.pages[0].dtype) for each in (picture, wanted))
+        found, expected = (_form(each) for each in (picture, wanted))
         if found != expected:
-            raise ValueError(f"found number of pages, shape and type {found}; expected {expected}")
+            raise ValueError(f"found number of pages, shape, type and meaning of black {found}; expected {expected}")
         return _Picture(picture.asarray(), frozenset(tag.code for tag in picture.pages[0].tags))  # type: ignore[union-attr]
+
+
+def _form(picture: tifffile.TiffFile) -> tuple[Any, ...]:
+    first = picture.pages[0]
+    return len(picture.pages), first.shape, first.dtype, first.photometric  # type: ignore[union-attr]

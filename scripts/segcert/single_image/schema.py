@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from segcert.certification.methods import METHODS
 from segcert.io.json_models import Part, read_document
@@ -88,6 +88,7 @@ class Settings(Part):
 
 
 class Decided(Part):
+    model_config = ConfigDict(extra="forbid")
     sigma: float
     n0: int
     n: int
@@ -101,8 +102,17 @@ class Decided(Part):
 
 
 class Decisions(Part):
+    """The number of the decision, and those before it. Nothing else is compared with them: other keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
     number: Positive
     earlier: list[Decided]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.earlier) < self.number - 1 or (self.number == 1 and self.earlier):
+            raise ValueError(f"found number {self.number} and {len(self.earlier)} earlier decisions, which contradict")
+        return self
 
 
 class Structure(Part):

@@ -77,8 +77,8 @@ def verify(
     path, done = Path(path), Verification()
     files = _require_files(path, document)
     networks = _load_networks(document, segmenter, denoiser, done)
-    image = _read_image(path, document, networks, image_path, done)
     votes = Votes.load(files[VOTES])
+    image = _read_image(path, document, networks, votes.estimation.shape[-1], image_path, done)
     case = _Case(path, document, files, networks, image, votes)
     case.require_votes()
     smoothed = case.smoothed(device)
@@ -97,6 +97,11 @@ def verify(
     ]
     if document["image"].get("pixel_size_set"):
         done.unchecked.append("image.pixel_size_set: the author stated this size of a pixel, instead of the image file")
+    if document["image"].get("grid") is None:
+        done.unchecked.append(
+            "image.grid: missing, as in certificates of earlier versions, so nothing states the size of the file, or "
+            "the unit of lengths"
+        )
     return done
 
 
@@ -192,9 +197,17 @@ def _require_files(path: Path, document: dict[str, Any]) -> dict[str, Path]:
 
 
 def _read_image(
-    path: Path, document: dict[str, Any], networks: Networks, image_path: str | Path | None, done: Verification
+    path: Path,
+    document: dict[str, Any],
+    networks: Networks,
+    size: int,
+    image_path: str | Path | None,
+    done: Verification,
 ) -> Raster:
-    """Read the certified image, with the settings in the certificate."""
+    """Read the certified image with the settings in the certificate, and with the height and width of the votes.
+
+    A false size in the certificate could exhaust the memory.
+    """
     stated = document["image"]
     if image_path is None and stated.get("path_withheld"):
         raise DocumentError(
@@ -205,7 +218,7 @@ def _read_image(
     _require_file(file, stated["sha256"])
     shown = withheld(str(file), file)
     (done.brought if image_path else done.named).append(f"image: {shown} (SHA-256 {stated['sha256']})")
-    return networks.read_image(file, stated["shape"][-1], _reading(stated))
+    return networks.read_image(file, size, _reading(stated))
 
 
 def _load_networks(
@@ -245,7 +258,7 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
     document, settings, reading = case.document, case.document["certificate"], _reading(case.document["image"])
     asked = {name: settings[name] for name in ("tau", "alpha", "method", "k")}
     certificate = certify(case.votes, **asked, looks=settings.get("looks", []))
-    thresholds = {each["name"]: each["threshold"] for each in document["measurements"] if "threshold" in each}
+    thresholds = {each["name"]: float(each["threshold"]) for each in document["measurements"] if "threshold" in each}
     expected = document_of(
         certificate,
         case.image,

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from segcert.data.dataset import PreparedDataset
 from segcert.io.progress import track
+from segcert.networks.probe import require_finite
 from segcert.smoothing.noise import Noise, image_digest
 
 Image = npt.NDArray[np.float32]
@@ -39,14 +40,14 @@ def denoiser_scores(
 
     `denoisers` maps names to model folders. `sigmas` are noise levels at full resolution, for pixel values in [0, 1].
     Returns one row per sigma and method, with the columns `dataset`, `sigma`, `method`, `images` (the number of
-    images), `psnr` (mean, in dB) and `ssim` (mean).
+    images), `psnr` (mean, in dB) and `ssim` (mean). Raises ModelError for a denoised image that is not finite.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
     dataset = PreparedDataset(Path(index))
     methods: dict[str, Restore] = {"noisy": unchanged, "nl_means": nl_means, "wavelet": wavelet}
     for name, folder in denoisers.items():
-        methods[name] = _restorer(DiffusionDenoiser.load(folder, denoising_steps).to(device), device)
+        methods[name] = _restorer(DiffusionDenoiser.load(folder, denoising_steps).to(device), str(folder), device)
     names = dataset.names("val", IMAGES)
     scores: dict[tuple[float, str], list[tuple[float, float]]] = {}
     for name in track(names, "scoring denoisers"):
@@ -114,9 +115,11 @@ def wavelet(x_noisy: Image, sigma: float) -> Image:
     return restored
 
 
-def _restorer(denoiser: Callable[[torch.Tensor, float], torch.Tensor], device: torch.device) -> Restore:
+def _restorer(denoiser: Callable[[torch.Tensor, float], torch.Tensor], name: str, device: torch.device) -> Restore:
     def restore(x_noisy: Image, sigma: float) -> Image:
-        restored: Image = denoiser(torch.from_numpy(x_noisy)[None].to(device), sigma)[0].cpu().numpy()
+        x = denoiser(torch.from_numpy(x_noisy)[None].to(device), sigma)[0]
+        require_finite(x, denoiser, name, f"a validation image at sigma {sigma:g}")
+        restored: Image = x.cpu().numpy()
         return restored
 
     return restore

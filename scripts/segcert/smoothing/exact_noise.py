@@ -14,6 +14,8 @@ Phi((i - reach - 1/2) / s)), where `reach` is the largest |Z|. The number of thr
 Z. No rounding depends on x. Using only 62 bits changes the probability of any event in one draw by less than 2^-62 (2
 reach + 1) times the number of image values. This bound is 2^-30 for an 8-bit 512x512 colour image at sigma = 1, and
 2^-22 for a 16-bit image. For n draws, the bound is n times as large.
+
+The sum X + Z is a float32 number, which represents integers up to 2^24 exactly. `is_sum_exact` limits s.
 """
 
 import dataclasses
@@ -32,6 +34,7 @@ CELL_BITS = 16
 TAIL = 9.2  # in standard deviations; the probability beyond it is less than 2^-62
 KNOTS = 1024  # per standard deviation; between knots, the error of the Taylor series is less than 2^-62
 FINEST = 64  # groups of values are at least 1 / FINEST of a standard deviation wide
+LARGEST = 2**24  # float32 represents all integers up to this one
 
 Int = npt.NDArray[np.int64]
 
@@ -119,6 +122,21 @@ class RoundedGaussian:
         return value
 
 
+def is_sum_exact(s: float, levels: int) -> bool:
+    """Return True if float32 represents X + Z exactly for all X = 0, ..., levels and all Z = round(s * normal)."""
+    return levels + reach_of(s) <= LARGEST
+
+
+def largest_scale(levels: int) -> float:
+    """Return the largest s for which `is_sum_exact`, rounded in float64."""
+    return (LARGEST - levels) / TAIL
+
+
+def reach_of(s: float) -> int:
+    """Return the largest |Z| that is drawn. The probability beyond it is less than 2^-62."""
+    return math.ceil(TAIL * s)
+
+
 def gaussian_thresholds(s: float) -> Int:
     """Return round(2^62 P(Z < k)) for k = -reach, ..., reach + 1, where Z = round(s * normal).
 
@@ -126,7 +144,7 @@ def gaussian_thresholds(s: float) -> Int:
     Taylor series in float64 extends Phi to the thresholds between the knots. Its terms are so small that their rounding
     errors are below the last bit. The upper half follows by symmetry.
     """
-    reach = math.ceil(TAIL * s)
+    reach = reach_of(s)
     k = np.arange(-reach, 1)  # lower half: P(Z < k) = Phi((k - 1/2) / s)
     nearest = np.rint((k - 0.5) / s * KNOTS)
     high = float(np.float32(s))  # s is split into two parts, whose products with a knot number are exact

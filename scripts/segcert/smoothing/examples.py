@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import save_arrays
 from segcert.io.progress import track
+from segcert.networks.probe import require_finite
 from segcert.networks.registry import load_segmenter
 from segcert.smoothing.noise import Noise, image_digest
 
@@ -23,7 +24,10 @@ def predict_clean(
     pool: int,
     device: torch.device,
 ) -> None:
-    """Write the unsmoothed model's labels for all clean test images to an `.npz` file, keyed by image name."""
+    """Write the unsmoothed model's labels for all clean test images to an `.npz` file, keyed by image name.
+
+    Raises ModelError, naming the segmenter and the image, for logits that are not finite.
+    """
     dataset = PreparedDataset(Path(index))
     model, _ = load_segmenter(segmenter)
     model.to(device)
@@ -31,6 +35,7 @@ def predict_clean(
     for name in track(dataset.names("test", test_images), "predicting"):
         x = torch.from_numpy(dataset.image(name)).to(device)[None]
         logits = F.interpolate(model(F.avg_pool2d(x, pool)), scale_factor=pool, mode="bilinear")
+        require_finite(logits, model, str(segmenter), f"the image {name}")
         labels[name] = logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
     save_arrays(output, labels)
 
@@ -51,7 +56,8 @@ def denoise_examples(
 
     Each file contains one uint8 array per image, keyed by image name, of shape (2, C, H / pool, W / pool). The noisy
     copy is first, and values are clipped to [0, 255]. Without a denoiser, the shape is (1, C, H / pool, W / pool).
-    Copies have the resolution that the networks see. They get the noise of the first estimation draw.
+    Copies have the resolution that the networks see. They get the noise of the first estimation draw. Raises ModelError
+    for a denoised copy that is not finite.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
@@ -65,5 +71,6 @@ def denoise_examples(
             x_noisy = noise.copies(torch.from_numpy(image).to(device), image_digest(image), [("estimation", 0)], 1)
             x_seen = F.avg_pool2d(x_noisy, pool)
             seen = torch.cat([x_seen, denoise(x_seen, sigma / pool)]) if denoise else x_seen
+            require_finite(seen, denoise, str(denoiser), f"the image {name}")
             copies[name] = seen.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
         save_arrays(output, copies)

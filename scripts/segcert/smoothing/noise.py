@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from segcert.provenance.digests import array_digest
-from segcert.smoothing.exact_noise import rounded_gaussian_
+from segcert.smoothing.exact_noise import is_sum_exact, largest_scale, rounded_gaussian_
 
 
 class SamplingError(ValueError):
@@ -32,7 +32,7 @@ class Noise:
     Attributes
     ----------
     sigma
-        Standard deviation, above 0, for pixel values in [0, 1].
+        Standard deviation, above 0, for pixel values in [0, 1]. "exact" has a largest sigma, such as 27.7 for 16 bits.
     seed
         Seed. The same seed, image and draw give the same standard normal numbers at every sigma.
     kind
@@ -62,6 +62,13 @@ class Noise:
             raise SamplingError(f"noise: found {self.kind!r}; expected one of {', '.join(KINDS)}")
         if not 1 <= self.bits <= 16:
             raise SamplingError(f"bits: found {self.bits}; expected 1 to 16, such as 8, 12 or 16")
+        if self.kind == "exact" and not is_sum_exact(self.sigma * self.levels, self.levels):
+            largest = math.floor(100 * largest_scale(self.levels) / self.levels) / 100
+            raise SamplingError(
+                f"sigma: found {self.sigma:g} with `exact` noise on the grid of {self.bits}-bit images (`bits`); "
+                f"expected at most {largest}, because float32 sums of larger noise and the image are not exact. Use "
+                "a smaller sigma, or `normal` noise"
+            )
 
     @property
     def levels(self) -> int:

@@ -97,6 +97,12 @@ class SmoothedSegmenter:
     packages
         Versions of further packages that the networks use, by name. Votes record them with those of torch and numpy.
 
+    Attributes
+    ----------
+    probed
+        Shapes of batches, sigmas and precisions for which the networks were found to treat each noisy copy on its own,
+        as certificates assume. Segmenters of the same networks can share this set, so that each case is tested once.
+
     Raises
     ------
     SamplingError
@@ -175,7 +181,7 @@ class SmoothedSegmenter:
         self.denoiser: Denoise | None = compile_network(denoiser, self.device) if compiled else denoiser
         self.num_classes, self.batch_size, self.compiled = num_classes, batch_size, compiled
         self.block_size, self.store, self.pool = block_size, store, pool
-        self._is_probed = False
+        self.probed: set[tuple[tuple[int, ...], float, str]] = set()
         self._reader = None if self.device.type == "cpu" else ThreadPoolExecutor(1, "reader")
 
     @property
@@ -273,11 +279,7 @@ class SmoothedSegmenter:
 
         # While another thread counts the labels of this batch, the GPU continues with the next one.
         counting: deque[Future[None]] = deque()
-        for batch, x_noisy in self._noisy_batches(pixels, missing):  # (batch_size, C, H, W)
-            logits = self.logits(x_noisy)
-            label_maps = self._labels(logits)[: len(batch)]  # (draws, H, W), without padding
-            if not self._is_probed:
-                self._probe(x_noisy, logits)
+        for batch, label_maps in self._labelled_batches(pixels, missing):  # (draws, H, W)
             if self._reader is None:
                 count(batch, label_maps)
             else:
@@ -302,8 +304,21 @@ class SmoothedSegmenter:
 
         All labels are 255 (NOT_FINITE) if a logit is not finite.
         """
-        for batch, x_noisy in self._noisy_batches(image, draws):
-            yield from self._labels(self.logits(x_noisy))[: len(batch)]
+        for _, label_maps in self._labelled_batches(image, draws):
+            yield from label_maps
+
+    def _labelled_batches(
+        self, image: npt.NDArray[np.float32], draws: Sequence[Draw]
+    ) -> Iterator[tuple[Sequence[Draw], Tensor]]:
+        """Yield batches of draws with their label maps, shape (draws, H, W). The first batch probes the networks."""
+        for batch, x_noisy in self._noisy_batches(image, draws):  # (batch_size, C, H, W)
+            logits = self.logits(x_noisy)
+            label_maps = self._labels(logits)[: len(batch)]  # without padding
+            function = (tuple(x_noisy.shape), self.sigma, self.precision)
+            if function not in self.probed:
+                self._probe(x_noisy, logits)
+                self.probed.add(function)
+            yield batch, label_maps
 
     def _noisy_batches(
         self, image: npt.NDArray[np.float32], draws: Sequence[Draw]
@@ -344,7 +359,6 @@ class SmoothedSegmenter:
                 "certified. Call .eval() (for an exported network: before the export). Pass `training=self.training` "
                 "to functional dropout, and let BatchNorm use running statistics (track_running_stats=True)"
             )
-        self._is_probed = True
 
     def _labels(self, logits: Tensor) -> Tensor:
         """Compute uint8 labels, shape (B, H, W), from logits; all are 255 (NOT_FINITE) if a logit is not finite."""

@@ -14,7 +14,7 @@ from segcert.data.raster import resize_mask
 from segcert.io.lean_imports import lean
 from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.folders import Preprocessing
-from segcert.networks.probe import check_output
+from segcert.networks.probe import check_output, require_finite
 from segcert.networks.registry import build_segmenter, load_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.launch import accelerator_on
@@ -75,7 +75,7 @@ def train_segmenter(
     Raises
     ------
     ModelError
-        If the network cannot be built or does not fit the data.
+        If the network cannot be built or does not fit the data, or if its logits of a validation image are not finite.
     TrainingError
         In the same cases as segcert.training.loop.train.
     """
@@ -113,9 +113,12 @@ def train_segmenter(
         seen = torch.cat([corrupt(x, generator).cpu() for x in val_images.split(settings["batch_size"])])  # type: ignore[no-untyped-call]
 
     def score_of(kept: nn.Module) -> dict[str, float]:
-        batches = seen.split(settings["batch_size"])  # type: ignore[no-untyped-call]
-        labels = torch.cat([kept(batch.to(accelerator.device)).argmax(dim=1).cpu() for batch in batches])
-        return {"val_dice": mean_dice(labels, val_masks, len(classes))}
+        labels = []
+        for batch in seen.split(settings["batch_size"]):  # type: ignore[no-untyped-call]
+            logits = kept(batch.to(accelerator.device))
+            require_finite(logits, kept, what, "a validation image")
+            labels.append(logits.argmax(dim=1).cpu())
+        return {"val_dice": mean_dice(torch.cat(labels), val_masks, len(classes))}
 
     networks = [path for each in (start, denoiser) if each for path in sorted(Path(each).rglob("*.safetensors"))]
     saved = Checkpoint.of(

@@ -84,6 +84,20 @@ RNG = np.random.default_rng(0)
 FIRST, SECOND = RNG.uniform(0.3, 0.6, 12), RNG.uniform(0.4, 0.7, 12)
 
 
+def test_images_without_a_certified_dice_are_counted_beside_the_mean(root):
+    """A structure is absent from two images of run b: it has no certified Dice there, and means skip it."""
+    root.write("a", {(): images([0.5, 0.7, 0.6])}).write("b", {(): images([0.5, np.nan, np.nan])})
+    page, table = root.compare("a", "b")
+    assert list(table["undefined"]) == [0, 2]
+    assert list(table["paired_images"])[1] == 1
+    cells = re.findall(r'<td class="key">.*data-column="certified_dice".*</td>', page)
+    assert ["2</data> undefined" in cell for cell in cells] == [False, True]
+    assert "number of images on which a certified Dice is undefined" in page
+    root.write("c", {(): images([0.5, 0.7, 0.6])})
+    page, _ = root.compare("a", "c")
+    assert "ndefined" not in page
+
+
 def test_numbers_equal_an_independent_recomputation(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}, method="holm")
     page, table = root.compare("a", "b")

@@ -61,7 +61,7 @@ def test_functions_of_each_image_pass(model):
         (convolutions(nn.Dropout(0.5)).train(), "from call to call"),
         (convolutions(nn.BatchNorm2d(8, track_running_stats=False)), "with the other images in the batch"),
         (OverTheBatch(), "with the other images in the batch"),
-        (Root(), "are not finite"),
+        (Root(), "its output for a noisy image is not finite"),
     ],
     ids=["functional dropout", "train mode", "batch statistics", "mean of the batch", "root of noise"],
 )

@@ -91,6 +91,12 @@ def test_a_long_caption_leaves_room_for_fewer_lines():
     assert len(fitted(dataclasses.replace(table, caption=Tex("long " * 10_000)))) == 2
 
 
+@pytest.mark.parametrize("undefined", [0, 3])
+def test_a_caption_counts_the_images_without_a_certified_dice(tmp_path, undefined):
+    main = main_table().assign(undefined=undefined)
+    assert ("On up to 3 images, a structure is absent" in written(tmp_path, "main", main, main)) == bool(undefined)
+
+
 def test_captions_give_the_settings_and_a_weaker_guarantee(tmp_path):
     main = main_table()
     text = written(tmp_path, "main", main, main)

@@ -144,22 +144,30 @@ def repeated(honest):
     return np.stack([labels.numpy() for labels in smoothed.label_maps(honest.image.unit(), draws)])
 
 
-@pytest.mark.parametrize("forged", [1, 3, 8, 15])
+@pytest.mark.parametrize("forged", [1, 5, 20])
 def test_sampled_draws_find_forgeries_as_often_as_stated(forger, repeated, forged):
-    """200 verifications of `forged` forged draws by default. An error of this test has probability 1e-4."""
+    """A check finds forged draws if, and only if, it chooses one of them: 200 checks with the sample size of verify.
+
+    How often it chooses one is counted over 20,000 choices, the 200 included, and compared with the stated probability
+    in both directions. An error of this test has probability 1e-4.
+    """
     rng = np.random.default_rng(forged)
     maps = forger.maps
     assert np.array_equal(maps, repeated)
     rows = rng.choice(70, forged, replace=False)
     maps[rows] = (maps[rows] + 1) % 3
-    votes, found = forger.vote(maps), 0
-    for _ in range(200):
-        chosen = choose_draws(70, SAMPLE, int(rng.integers(2**63)))
+    votes, choices = forger.vote(maps), 20_000
+    chosen = [choose_draws(70, SAMPLE, int(rng.integers(2**63))) for _ in range(choices)]
+    hits = [not set(rows).isdisjoint(each) for each in chosen]
+    for each, hit in zip(chosen[:200], hits, strict=False):
         try:
-            require_agreement(votes, ((row, repeated[row]) for row in chosen), forger.asked, "when drawn again")
+            require_agreement(votes, ((row, repeated[row]) for row in each), forger.asked, "when drawn again")
+            found = False
         except DocumentError:
-            found += 1
-    assert found >= binom.ppf(1e-4, 200, 1 - miss_probability(70, SAMPLE, forged))
+            found = True
+        assert found == hit
+    low, high = binom.ppf([0.5e-4, 1 - 0.5e-4], choices, 1 - miss_probability(70, SAMPLE, forged))
+    assert low <= sum(hits) <= high
 
 
 def test_by_default_verify_repeats_random_draws(forger, honest, repeated, monkeypatch):
@@ -255,3 +263,25 @@ def test_certificates_of_earlier_versions_pass(forger, honest):
     del document["image"]["pixel_size_set"]
     forger.path.write_text(json.dumps(document))
     check(forger, honest)
+
+
+def test_a_certificate_that_no_longer_states_its_grid_says_so_when_verified(forger, honest):
+    """Who deletes the grid and the maps on it makes a certificate of an earlier version."""
+    assert not any("image.grid" in line for line in check(forger, honest).unchecked)
+    document = json.loads(forger.path.read_text())
+    for key in ("grid", "length_unit", "path_withheld"):
+        del document["image"][key]
+    for kind in [kind for kind in document["files"] if "original-nearest" in kind]:
+        (forger.folder / document["files"].pop(kind)["path"]).unlink()
+    forger.path.write_text(json.dumps(document))
+    assert any(line.startswith("image.grid: missing") for line in check(forger, honest).unchecked)
+
+
+def test_statements_that_only_the_author_knows_pass_and_are_listed(forger, honest):
+    forger.edit("image/path", "elsewhere/healthy.png")
+    forger.edit("networks/segmenter/path", "elsewhere/net")
+    forger.edit("decisions", None)
+    text = check(forger, honest).text()
+    _, unchecked = text.split("Not checked\n")
+    for key in ("image.path", "networks.segmenter.path", "decisions: only the author's ledger"):
+        assert key in unchecked

@@ -60,6 +60,13 @@ def test_planted_errors_are_found_on_networks_of_known_share(share, planted):
         assert beyond.share < beyond.least_share
 
 
+@pytest.mark.parametrize("share", [0.78, 0.85, 0.9])
+def test_a_doubled_radius_is_told_from_a_right_one(share):
+    """A test that counts lost votes cannot: it refutes neither inside the radius, and both far outside."""
+    found = [any(each.refuted for each in tried(share, radius=radius)) for radius in (1.0, 2.0)]
+    assert found == [False, True]
+
+
 @pytest.mark.parametrize("share", [0.76, 0.78, 0.85, 0.9, 0.97])
 @pytest.mark.parametrize("kind", ["normal", "exact"])
 def test_right_certificates_stand_and_the_power_is_that_of_a_perfect_attack(share, kind):
@@ -97,7 +104,8 @@ def test_draws_are_counted_and_bounded():
     labels = np.ones((SIZE, SIZE), np.uint8)
     results = attacked_images(smoothed, image_of(0.85), votes_of(0.85), labels, **settings)
     gradients = len(results) * settings["steps"] * settings["copies"]
-    assert sum(calls) == gradients + results[0].clean_draws + sum(result.draws for result in results)
+    probe = 1
+    assert sum(calls) == probe + gradients + results[0].clean_draws + sum(result.draws for result in results)
     run = Config.read({})
     assert gradients + settings["draws"] <= (run.n0 + run.n) * run.phantom.test  # those of the votes in the default run
     for draws in (10, 11, 150):

@@ -1,3 +1,8 @@
+import math
+import re
+from fractions import Fraction
+from typing import get_args
+
 import mpmath
 import numpy as np
 import pytest
@@ -5,7 +10,8 @@ import torch
 from scipy import stats
 
 import segcert
-from segcert.smoothing.exact_noise import BITS, RoundedGaussian, gaussian_thresholds, rounded_gaussian_
+from segcert.config.sections import Sigma
+from segcert.smoothing.exact_noise import BITS, TAIL, RoundedGaussian, gaussian_thresholds, rounded_gaussian_
 from segcert.smoothing.noise import Noise, SamplingError, draw_key
 from segcert.smoothing.sampler import SmoothedSegmenter
 
@@ -145,3 +151,46 @@ def test_an_image_off_the_grid_is_refused_for_exact_noise():
     image = np.full((1, 4, 4), 0.5, np.float32)
     with pytest.raises(SamplingError, match="not multiples of 1/255"):
         SmoothedSegmenter(leaky_model, 0.25, 2, noise="exact").sample(image)
+
+
+def last_sigma(bits):
+    """Return the largest float sigma for which reach + levels <= 2^24, found by bisection over Noise's own answers."""
+    low, high = 1.0, 2.0**25
+    while (middle := (low + high) / 2) not in (low, high):
+        try:
+            Noise(middle, kind="exact", bits=bits)
+            low = middle
+        except SamplingError:
+            high = middle
+    return low, high
+
+
+@pytest.mark.parametrize("bits", [1, 8, 12, 16])
+def test_exact_noise_at_the_largest_sigma_is_exact_and_a_larger_one_is_refused(bits, monkeypatch):
+    """X + Z of the extreme values passes float32 unchanged, up to the division, and one step more would not."""
+    levels = 2**bits - 1
+    allowed, refused = last_sigma(bits)
+    reach = math.ceil(Fraction(TAIL) * Fraction(allowed * levels))
+    assert reach + levels == 2**24
+    extremes = [-reach, -reach + 1, reach - 1, reach]
+    drawn = iter(extremes)
+    monkeypatch.setattr("segcert.smoothing.noise.rounded_gaussian_", lambda out, *_: out.fill_(next(drawn)))
+    image = torch.tensor([[[0.0, (levels - 1) / levels, 1.0]]])
+    copies = Noise(allowed, kind="exact", bits=bits).copies(image, "x", [("estimation", k) for k in range(4)], 4)
+    for copy, z in zip(copies, extremes, strict=True):
+        sums = [x + z for x in (0, levels - 1, levels)]
+        assert [int(np.float32(each)) for each in sums] == sums
+        assert copy.flatten().tolist() == [float(np.float32(each) / np.float32(levels)) for each in sums]
+    assert int(np.float32(levels + reach + 1)) != levels + reach + 1
+    with pytest.raises(SamplingError, match=rf"sigma: found .* {bits}-bit images .*expected at most") as error:
+        Noise(refused, kind="exact", bits=bits)
+    named = float(re.search(r"expected at most ([\d.]+),", str(error.value))[1])
+    assert allowed - 0.01 < named <= allowed
+    Noise(refused, bits=bits)
+
+
+def test_every_sigma_of_a_configuration_is_exact_at_every_depth():
+    """The configuration has a limit of its own, so no job finds sigma too large for exact noise."""
+    (limit,) = (each.le for each in get_args(Sigma)[1].metadata if hasattr(each, "le"))
+    for bits in range(1, 17):
+        Noise(limit, kind="exact", bits=bits)

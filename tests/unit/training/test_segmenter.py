@@ -16,6 +16,7 @@ from segcert.networks.denoiser import DiffusionDenoiser
 from segcert.networks.folders import ModelError
 from segcert.networks.noise_schedule import noise_levels
 from segcert.networks.registry import load_segmenter
+from segcert.networks.unet import UNet
 from segcert.training.augment import augment, flipped
 from segcert.training.denoiser import build_scheduler, steps_drawer, train_denoiser
 from segcert.training.segmenter import denoised_at, mean_dice, memory_layout, noisy_up_to, train_segmenter
@@ -97,6 +98,19 @@ def test_a_user_supplied_network_that_does_not_fit_the_data_is_refused_before_im
             index, tmp_path, architecture="monai.networks.nets:BasicUNet", arguments=fitting | arguments,
             regime="clean", settings=settings_of("segmenter"), seed=0, device=CPU, checkpoint=tmp_path / "checkpoint",
         )  # fmt: skip
+
+
+def test_a_validation_image_without_labels_stops_the_training(index, tmp_path, monkeypatch):
+    """Logits that are NaN in eval mode only would count as background, and choose the weights."""
+    forward = UNet.forward
+
+    def broken(self, x):
+        is_clean = x.min() >= 0 and x.max() <= 1  # the check before training is on noisy images
+        return forward(self, x) * (torch.nan if is_clean and not self.training else 1)
+
+    monkeypatch.setattr(UNet, "forward", broken)
+    with pytest.raises(ModelError, match=r"training .* on phantom: its output for a validation image is not finite"):
+        segmenter(index, tmp_path, steps=2)
 
 
 def test_the_bytes_depend_on_the_seed_alone(index, tmp_path):
