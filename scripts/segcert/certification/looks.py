@@ -22,8 +22,14 @@ class Looks:
     ----------
     ns
         Number n of estimation draws at each look, increasing.
-    tau, alpha, method, k
-        Settings of `certify`. The looks share alpha.
+    tau
+        Threshold of the test, in (0.5, 1).
+    alpha
+        Error rate for the whole image, in (0, 0.5), which the looks share equally.
+    method
+        Name of the statistical method (see `certify`).
+    k
+        Parameter of the method "kfwer"; other methods ignore it.
     stop_at_abstention
         Share of pixels, in [0, 1]: sampling ends at a look at which at most this share abstains.
 

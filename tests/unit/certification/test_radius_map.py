@@ -83,7 +83,7 @@ def test_the_table_equals_counts_from_the_votes(images, tau):
         made += radius_rows(dataset, image, found, ABOUT, taus=taus, sigma=SIGMA, alpha=ALPHA)
     rows = pd.DataFrame(made)
     assert len(rows) == len(images) * 2 * len(taus)
-    table = radius_table(rows, 200)
+    table = radius_table(rows)
     assert list(table["radius"]) == pytest.approx([SIGMA * norm.ppf(each) for each in taus])
     assert list(table["radius_gray_levels"]) == pytest.approx(list(255 * table["radius"] / SIDE))
     for place, row in enumerate(table.to_dict("records"), start=1):
@@ -155,10 +155,10 @@ def test_a_table_of_one_class_and_one_image_is_complete():
     found = radius_levels(votes, taus, ALPHA, "segcertify")
     dataset = Truth({"a": np.zeros_like(truth)}, ("background", "lesion"))
     rows = pd.DataFrame(radius_rows(dataset, "a", found, ABOUT, taus=taus, sigma=SIGMA, alpha=ALPHA))
-    table = radius_table(rows.assign(certified_dice=math.nan), 200)
+    table = radius_table(rows.assign(certified_dice=math.nan))
     assert (table["images"] == 1).all()
     assert table["certified_dice"].isna().all()
-    assert radius_table(rows.assign(certified_dice=0.5), 200)["certified_dice_low"].isna().all()
+    assert radius_table(rows.assign(certified_dice=0.5))["certified_dice_low"].isna().all()
     assert len(radius_figure(table).axes) > 0
 
 

@@ -37,7 +37,7 @@ def test_bounds_are_stated_only_if_no_certified_pixel_may_be_wrong(method):
     about = {"name": "chest", "classes": ["background", "lungs"], "channels": 1}
     truth = np.ones((4, 4), np.uint8)
     dataset = SimpleNamespace(about=about, mask=lambda image: truth, group=lambda image: image)
-    (row,) = metric_rows(dataset, "one", truth, certify(votes, 0.75, 0.001, method, k=2), {})
+    (row,) = metric_rows(dataset, "one", votes, truth, certify(votes, 0.75, 0.001, method, k=2), {})
     bounds = [row["worst_case_dice"], row["area_low"], row["area_high"]]
     if method in ("kfwer", "by"):
         assert all(map(math.isnan, bounds))
