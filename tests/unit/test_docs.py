@@ -1,6 +1,7 @@
 """Links of the documentation have targets, and generated pages are up to date. tests/system/docs builds the site."""
 
 import inspect
+import math
 import re
 import subprocess
 import sys
@@ -88,6 +89,14 @@ def test_the_repository_contains_no_image_of_a_data_set():
     assert names == {
         "montgomery_certified_dice.png", "phantom_certificate.png", "phantom_gallery.png", "phantom_lineage.png",
     }  # fmt: skip
+
+
+def test_the_noise_page_bounds_the_normal_numbers_of_a_gpu():
+    """Box-Muller: the radius is sqrt(-2 ln u), and u is at least 2^-33; a pair exceeds it with probability 2^-33."""
+    page = " ".join((ROOT / "docs/noise.md").read_text().split())
+    assert f"circle of radius {math.sqrt(-2 * math.log(2**-33)):.1f}" in page
+    assert "about 1 of 100,000 copies" in page
+    assert 1e-5 < 256 * 256 * 3 / 2 * 2**-33 < 1.2e-5
 
 
 def test_the_error_probability_of_several_images_is_stated():
