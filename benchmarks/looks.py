@@ -2,8 +2,9 @@
 
 RUN is the folder results/<run> of a run with `keep_draws: true` and `n` of at least 300; NAME is its name in the
 results. The label maps of the draws are put into random orders, which are equally probable. For each order, image and
-`stop_at_abstention`, the benchmark finds the look at which the draws would end. It compares the mean number of draws
-with the least fixed number that certifies the same mean area.
+`stop_at_abstention`, the benchmark finds the look at which the draws would end. It makes two comparisons with a fixed
+n: with the least n that certifies the same mean area, and with the n of the last look, which lets about as many images
+reach `stop_at_abstention`.
 """
 
 import json
@@ -18,8 +19,8 @@ from segcert.certification.certificate import ABSTAIN, Certificate, certify
 from segcert.certification.looks import Looks
 from segcert.votes import Votes, load_votes
 
-N0, NS, SHARES, METHODS, ORDERS = 10, (60, 110, 300), (0.0, 0.02, 0.05, 0.1, 0.2), ("segcertify", "holm"), 5
-FIXED = range(55, 301, 5)
+N0, NS, SHARES, METHODS, ORDERS = 10, (60, 110, 300), (0.02, 0.05, 0.1, 0.2), ("segcertify", "holm"), 3
+FIXED = range(60, 301, 10)
 RESULTS = Path(__file__).parent / "results/looks.json"
 
 
@@ -54,11 +55,14 @@ def compare(files: Sequence[Path], method: str) -> list[dict[str, Any]]:
     areas = {n: float(np.mean(values)) for n, values in fixed.items()}
     rows: list[dict[str, Any]] = []
     for share, values in looked.items():
-        drawn, certified = np.mean(values, axis=0)
+        drawn, certified = (float(np.mean(each)) for each in zip(*values, strict=True))
         same = next((n for n in FIXED if areas[n] >= certified - 1e-9), None)
+        looks: dict[str, Any] = {"stop_at_abstention": share, "n": round(drawn, 1), "area": round(certified, 4)}
         saved = None if same is None else round(1 - (N0 + drawn) / (N0 + same), 3)
-        looks = {"stop_at_abstention": share, "n": round(drawn, 1), "area": round(certified, 4)}
-        rows.append(looks | {"fixed_n": same, "saved": saved})
+        looks |= {"fixed_n_of_same_area": same, "saved_at_same_area": saved}
+        looks["reached"] = round(float(np.mean([1 - area <= share for _, area in values])), 3)
+        looks["reached_by_last_n"] = round(float(np.mean([1 - area <= share for area in fixed[NS[-1]]])), 3)
+        rows.append(looks | {"saved_against_last_n": round(1 - (N0 + drawn) / (N0 + NS[-1]), 3)})
     return rows
 
 
