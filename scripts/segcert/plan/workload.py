@@ -1,4 +1,4 @@
-"""Each job's network calls and operations, from the parameters that Snakemake would pass to the job's script."""
+"""Network calls and operations of each job, computed from the parameters that Snakemake would pass to its script."""
 
 import dataclasses
 import functools
@@ -20,19 +20,19 @@ from segcert.training.schedule import steps_of
 
 DENOISER, ADM, UNKNOWN = "denoiser", "adm256", "unknown"
 Kind = Literal["forward", "gradient", "training"]
-# Arithmetic in units of a forward pass. The gradient with respect to the image costs one more unit, and the gradient
+# Operations, in units of a forward pass. The gradient with respect to the image costs one more unit, and the gradient
 # with respect to the weights costs another one (Kaplan et al. 2020, section 2.1).
 ARITHMETIC = {"forward": 1, "gradient": 2, "training": 3}
 
 
 class Network(NamedTuple):
-    """Description of a network by hashable values.
+    """Description of a network that consists of hashable values.
 
     Attributes
     ----------
     architecture
-        Architecture of a segmenter, "denoiser", "adm256", or "unknown" for an exported network, whose operations
-        cannot be counted.
+        Architecture of a segmenter, "denoiser", "adm256", or "unknown" for an exported network, whose operations cannot
+        be counted.
     arguments
         Arguments with which the network is built, as JSON.
     """
@@ -97,7 +97,7 @@ class Calls(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """Information that determines, together with a job's parameters, which network calls the job makes.
+    """Information from which, together with a job's parameters, the job's network calls are determined.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ def _networks_of(jobs: Sequence[PlannedJob], sets: Mapping[str, Dataset]) -> dic
 
 
 def sources(job: PlannedJob) -> list[str]:
-    """Return the data sets whose images a job reads: one, or all those on which a denoiser is trained."""
+    """Return the data sets whose images a job reads: a single one, or all data sets on which a denoiser is trained."""
     return (job.wildcards.get("source") or job.wildcards["dataset"]).split("+")
 
 
