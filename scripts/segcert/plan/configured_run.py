@@ -103,7 +103,7 @@ class ConfiguredRun:
         return warnings
 
     def titles(self) -> dict[str, str]:
-        """Return a dict that maps data sets to titles. The title of a synthetic data set says "synthetic"."""
+        """Return a dict that maps data sets to titles. The title of a synthetic data set contains that word."""
         titles = {}
         for name, about in self.about.items():
             says_so = not about.synthetic or "synthetic" in about.title.lower()
@@ -140,7 +140,7 @@ class ConfiguredRun:
         return {"ns": self.config.looks, "k": self.config.kfwer_k, **settings}
 
     def preprocessing(self, dataset: str) -> dict[str, Any]:
-        """Return the settings for reading a data set's files: the keys of `segcert.networks.folders.Preprocessing`."""
+        """Return the settings for reading a data set's files, with the keys of `networks.folders.Preprocessing`."""
         about = self.about[dataset]
         window = list(about.window) if about.window else None
         own = self.own_folders.get(dataset)
@@ -222,7 +222,7 @@ class ConfiguredRun:
 
     @cached_property
     def pairings(self) -> list[tuple[str, str, str]]:
-        """Model, regime and denoiser of each pairing; the regime `denoised` is never paired with "none"."""
+        """Model, regime and denoiser of each pairing. The regime `denoised` is always paired with a denoiser."""
         every = [(model, regime, denoiser) for (model, regime), denoiser in product(self.models, self.config.denoisers)]
         return [pairing for pairing in every if pairing[1:] != ("denoised", "none")]
 
@@ -263,7 +263,7 @@ class ConfiguredRun:
 
     @cached_property
     def learned_denoisers(self) -> list[tuple[str, str]]:
-        """Each data set whose denoiser the pipeline trains, with the data sets on which the denoiser is trained."""
+        """Data sets whose denoisers the pipeline trains, with the data sets on which each denoiser is trained."""
         return list(self.sources.items()) if "ddpm" in self.diffusion else []
 
     def histories(self) -> tuple[list[str], list[str]]:
@@ -296,7 +296,10 @@ class ConfiguredRun:
         return self.memory(self.diffusion[0] if regime == "denoised" else "none")
 
     def paired_folders(self, dataset: str) -> list[list[list[str | None]]]:
-        """Return each pairing with the folders of its segmenter and of its denoiser (None for "none")."""
+        """Return the pairings, each with the folders of its segmenter and its denoiser.
+
+        The folder of the denoiser "none" is None.
+        """
         paired: list[list[list[str | None]]] = []
         for model, regime, denoiser in self.pairings:
             segmenter = SEGMENTER.format(dataset=dataset, model=model, regime=regime)
@@ -371,7 +374,10 @@ class ConfiguredRun:
         return {"architecture": model, "arguments": arguments}
 
     def segmenter_settings(self, dataset: str, regime: str) -> dict[str, Any]:
-        """Return the settings in section `segmenter` that training reads; an empty dict for a pretrained network."""
+        """Return the settings in the section `segmenter` that training uses.
+
+        For a pretrained network, the result is empty.
+        """
         if regime == "given":
             return {}
         of_networks = {argument for each in ARCHITECTURES.values() for argument in each.arguments}

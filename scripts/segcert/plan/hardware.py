@@ -32,7 +32,7 @@ class Measurement(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Label of the measurement: its networks, image size, precision, kind of call and file."""
+        """Label of the measurement: the networks, the image size, the precision, the kind of call and the file."""
         networks = " behind ".join(calls.network.label for calls in self.calls)
         last = self.calls[-1]
         return f"{networks}, {last.size}x{last.size}, {last.precision}, {last.kind} [{self.file}]"

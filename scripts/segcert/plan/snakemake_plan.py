@@ -112,7 +112,7 @@ def _show_prepared(workflow: Any, checkout: Preparation) -> None:
     times = dict.fromkeys(checkout.restored.pointers, time.time()) | checkout.changes.times
     workflow.iocache.mtime.update({path: Mtime(local=seconds) for path, seconds in times.items()})
     stored, metadata = workflow.persistence, checkout.metadata | checkout.restored.metadata
-    if not isinstance(stored, FilePersistence):  # the records are in a database, which the packed metadata does not cover
+    if not isinstance(stored, FilePersistence):  # a database, which the packed metadata does not cover
         return
     read = stored._io_read
 

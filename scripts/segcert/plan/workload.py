@@ -20,8 +20,8 @@ from segcert.training.schedule import steps_of
 
 DENOISER, ADM, UNKNOWN = "denoiser", "adm256", "unknown"
 Kind = Literal["forward", "gradient", "training"]
-# Operations, in units of a forward pass. The gradient with respect to the image costs one more unit, and the gradient
-# with respect to the weights costs another one (Kaplan et al. 2020, section 2.1).
+# Operations of a call, in units of a forward pass. The gradient with respect to the image costs one more unit, and the
+# gradient with respect to the weights costs another unit (Kaplan et al. 2020, section 2.1).
 ARITHMETIC = {"forward": 1, "gradient": 2, "training": 3}
 
 
