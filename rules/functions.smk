@@ -26,7 +26,7 @@ def stored_digest(value):
 
 
 def tracked(script, *loaded):
-    """Return digests of the code and the locked packages as parameters, so that a change makes outputs stale.
+    """Return digests of a script's code and locked packages, as parameters that make outputs stale if they change.
 
     The code consists of the script, everything that it imports from scripts/, and the modules `loaded`, which it loads
     by name. The packages are those that this code can import.
@@ -72,7 +72,7 @@ def software(group):
 
 
 def chosen(method):
-    """Return a function that calls a method of ASKED with those wildcards of a job that are its parameters."""
+    """Return a function that takes the wildcards of a job, and passes them to a method of ASKED by name."""
     names = inspect.signature(method).parameters
     return lambda wildcards: method(**{name: getattr(wildcards, name) for name in names})
 

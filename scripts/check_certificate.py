@@ -1,8 +1,7 @@
 """Decide a certificate again from its votes, without segcert: python check_certificate.py NAME.certificate.json
 
-It needs only Python 3.11 and numpy. It prints a line per check: ok, WRONG or "not checked". If a check is WRONG, the
-exit status is 1. Binomial tails are exact. `segcert verify --all` checks that the networks and the image give these
-votes.
+It needs only Python 3.11 and numpy. It prints a line per check: ok, WRONG or "not checked". If any is WRONG, the exit
+status is 1. Binomial tails are exact. `segcert verify --all` checks that the image and networks give these votes.
 """
 
 import hashlib

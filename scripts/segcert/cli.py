@@ -161,7 +161,8 @@ def certify(
 ) -> None:
     """Certify images, and write a label map, an overlay, the votes and a JSON certificate for each image.
 
-    In the label map, 255 means that the pixel abstains. A second label map is on the pixel grid of the image file.
+    In the label map, 255 means that the pixel abstains. A second label map is written on the pixel grid of the image
+    file.
     """
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.folders import ModelError
@@ -354,8 +355,9 @@ def plan(
 ) -> None:
     """Estimate the cost of a run, or the number of draws that an image needs.
 
-    For a run, the plan lists, for each stage, the jobs that are not up to date, their network calls and their hours. It
-    also states the disk space of the complete run. In the root of the checkout, run:
+    For a run, the plan lists the jobs of each stage that are not up to date, with the number of their network calls and
+    the hours that they take. It also lists the disk space that the complete run needs. In the root of the checkout,
+    run:
 
     segcert plan --config config/paper.yaml
 

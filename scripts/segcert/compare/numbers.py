@@ -199,7 +199,10 @@ def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[s
 def _differences(
     first: ComparedRun, other: ComparedRun, same: Mapping[str, tuple[set[str], str]]
 ) -> dict[tuple[Any, ...], dict[str, float]]:
-    """Return, for each row of the main table, certified Dice of `other` minus that of `first`, on images in `same`."""
+    """Return, for each row of the main table, the certified Dice of `other` minus that of `first`.
+
+    Only the images in `same` are used.
+    """
     sides = []
     for run in (first, other):
         rows = run.certificates.dropna(subset="certified_dice")

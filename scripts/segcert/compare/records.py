@@ -55,7 +55,7 @@ class Cause:
     new: Any  # `absent` if it is missing in B
     places: dict[str, int]  # number of affected jobs by rule and place, such as `certify settings.tau`
     jobs: int  # number of affected jobs
-    moved: int | None  # number of affected jobs whose files differ; None if none of their files are compared
+    moved: int | None  # number of affected jobs whose files differ, or None if none of their files are compared
 
 
 @dataclasses.dataclass(frozen=True)

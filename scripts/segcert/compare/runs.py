@@ -51,7 +51,10 @@ class ComparedRun:
         return main_table(self.certificates)
 
     def outdated(self) -> list[str]:
-        """Return the settings that differ between the page and the certificates, which happens in unfinished runs."""
+        """Return the settings that differ between the page and the certificates.
+
+        They differ if settings were changed and the run was not finished afterwards.
+        """
         return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
 
 
@@ -136,7 +139,7 @@ def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optio
 
 
 def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[list[str]]:
-    """Return, for each table, the missing columns: those that are expected, or that another table contains."""
+    """Return, for each table, the columns that it lacks but that are expected or contained in another table."""
     wanted = dict.fromkeys(expected)
     for columns in tables:
         wanted |= dict.fromkeys(columns)

@@ -25,7 +25,7 @@ SNAKEMAKES = "DefaultStreamHandler"  # name of Snakemake's handler that writes t
 
 
 class Screen:
-    """Screen that shows a run: on a terminal, lines above a progress bar; on a pipe, only the lines.
+    """Screen that shows a run. On a terminal, it shows lines above a progress bar; on a pipe, it shows only lines.
 
     Output that jobs write to the terminal is shown above the bar too, line by line.
     """
@@ -72,7 +72,7 @@ class Screen:
 
 
 class Relay:
-    """Relay that shows the lines that child processes of this process write to stdout or stderr on the screen.
+    """Relay that takes the lines that child processes write to stdout or stderr, and shows them on the screen.
 
     Because child processes write to a pipe, not to a terminal, they draw no bars. This process still writes to the
     terminal.

@@ -13,7 +13,7 @@ from typing import Any
 
 from segcert.io.progress import printable
 
-TAIL = 15  # number of lines shown of a failed job's log
+TAIL = 15  # number of lines of a failed job's log to show
 TAIL_BYTES = 1 << 16
 # Log messages that have no event and do not help users. All other messages are shown, so that none is lost.
 NOISE = re.compile(
@@ -155,7 +155,7 @@ def names(jobs: Iterable[Job]) -> str:
 
 
 def item_of(wildcards: Mapping[str, Any] | None) -> str:
-    """Return the values of a job's wildcards as text. If a value begins with a digit, its name comes first."""
+    """Return the values of a job's wildcards as text. A value that begins with a digit follows its name."""
     values = []
     for name, value in (wildcards or {}).items():
         text = printable(str(value)).replace("\n", "\\n")

@@ -103,7 +103,10 @@ class ConfiguredRun:
         return warnings
 
     def titles(self) -> dict[str, str]:
-        """Return a dict that maps data sets to titles. The title of a synthetic data set contains that word."""
+        """Return a dict that maps data sets to titles.
+
+        The title of a synthetic data set contains the word "synthetic".
+        """
         titles = {}
         for name, about in self.about.items():
             says_so = not about.synthetic or "synthetic" in about.title.lower()
@@ -170,7 +173,7 @@ class ConfiguredRun:
         return self.config.own_data[dataset].model_dump()
 
     def measured_code(self, dataset: str) -> list[str | None]:
-        """Return the code digests of user-supplied measurements. If one changes, the measuring jobs run again."""
+        """Return the code digests of user-supplied measurements. If a digest changes, the measuring jobs run again."""
         own = applicable(self.config.measurements, self.about[dataset].classes)
         return [code_of(name) for name in own if ":" in name]
 
@@ -292,7 +295,7 @@ class ConfiguredRun:
         return 12000 if denoiser == "adm256" else 4000
 
     def memory_of_tuning(self, regime: str) -> int:
-        """Return the memory, in MiB, of a training job. In the regime `denoised`, the job also loads a denoiser."""
+        """Return the memory, in MiB, for a training job. In the regime `denoised`, the job also loads a denoiser."""
         return self.memory(self.diffusion[0] if regime == "denoised" else "none")
 
     def paired_folders(self, dataset: str) -> list[list[list[str | None]]]:
@@ -358,7 +361,7 @@ class ConfiguredRun:
         return [f"{folder}/README.md" for folder in dict.fromkeys(folders)]
 
     def network(self, dataset: str, model: str) -> dict[str, Any]:
-        """Return the architecture to build (segcert's own or user-supplied) and its arguments."""
+        """Return a dict with the architecture of a network (segcert's own or user-supplied) and its arguments."""
         about, own = self.about[dataset], self.config.own_models.get(model)
         if own:
             arguments = own.filled(

@@ -1,4 +1,4 @@
-"""Measured throughput of networks on named hardware, and the seconds that network calls take at this throughput."""
+"""Measured throughput of networks on named hardware, and the time that network calls take at this throughput."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from segcert.plan.jobs import ForecastError
 from segcert.plan.workload import DENOISER, Calls, Network, sampled
 
 DRAWS = 110  # draws per image in benchmarks/throughput.py; with padding, they determine the number of copies
-CHANNELS, CLASSES = 1, 2  # in the images of benchmarks/
+CHANNELS, CLASSES = 1, 2  # of the images in benchmarks/
 
 
 class Measurement(NamedTuple):

@@ -1,4 +1,4 @@
-"""Numbers of training, validation and certified images, from the prepared data or, without it, published numbers."""
+"""Numbers of training, validation and certified images, from prepared data if possible or from published numbers."""
 
 import dataclasses
 from collections import Counter

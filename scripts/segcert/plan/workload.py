@@ -26,7 +26,7 @@ ARITHMETIC = {"forward": 1, "gradient": 2, "training": 3}
 
 
 class Network(NamedTuple):
-    """Description of a network that consists of hashable values.
+    """Hashable description of a network.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Calls(NamedTuple):
 
     @property
     def gflop(self) -> float:
-        """Number of operations in all calls, in billions; NaN if not known."""
+        """Number of operations in all calls, in billions, or NaN if it is not known."""
         return self.images * ARITHMETIC[self.kind] * network_size(self.network, self.channels, self.size).gflop
 
     @property
@@ -97,7 +97,7 @@ class Calls(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """Information from which, together with a job's parameters, the job's network calls are determined.
+    """Information about a run that, together with the parameters of a job, determines the job's network calls.
 
     Attributes
     ----------
@@ -121,13 +121,13 @@ class Workload:
         return cls(run.config, images, run.about, _networks_of(graph.jobs, run.about))
 
     def calls_of(self, job: PlannedJob) -> list[Calls]:
-        """Return all calls of a job; an empty list for a job without networks."""
+        """Return all calls of a job. For a job without networks, the list is empty."""
         if job.rule not in COUNTED:
             return []
         return [calls for calls in COUNTED[job.rule](self, job) if calls.images]
 
     def images_of(self, job: PlannedJob) -> int:
-        """Return the number of test images that a job uses: all those of its data set, or those in its shard."""
+        """Return the number of test images that a job uses: all test images of its data set, or those in its shard."""
         count = self.images[job.wildcards["dataset"]].test
         if "shard" not in job.wildcards:
             return count

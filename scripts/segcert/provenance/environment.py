@@ -131,7 +131,7 @@ def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
 
 @functools.cache
 def _required(name: str) -> frozenset[str]:
-    """Return the packages that an installed package requires on this platform, and its optional ones (`OPTIONAL`)."""
+    """Return the packages that an installed package requires on this platform, and those in `OPTIONAL` that it uses."""
     try:
         requirements = map(Requirement, importlib.metadata.requires(name) or ())
     except importlib.metadata.PackageNotFoundError:

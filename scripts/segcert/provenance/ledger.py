@@ -77,7 +77,7 @@ class Ledger:
         return numbered
 
     def path(self, about: Mapping[str, Any]) -> Path:
-        """Return the path of the file for an image and networks, whose digests `about` contains (keys ABOUT)."""
+        """Return the path of the file for an image and networks. `about` contains their digests (keys ABOUT)."""
         digest = value_digest(about)
         return self.folder / digest[:2] / f"{digest}.jsonl"
 

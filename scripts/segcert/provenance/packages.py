@@ -38,7 +38,9 @@ def installed_code(package: str) -> str:
 
 
 def target_packages(target: str) -> dict[str, str]:
-    """Return a dict that maps the import names of the installed packages that a user-supplied target uses to versions.
+    """Return the versions of the installed packages that a user-supplied target uses.
+
+    The keys of the result are import names.
 
     `target` has the form `package.module:name`, and is not imported. If it is in an installed package, the result
     contains only that package, and a digest of the package's files follows the version.

@@ -33,8 +33,8 @@ METADATA = Path(".snakemake/metadata")
 INCOMPLETE = Path(".snakemake/incomplete")
 PACKED_METADATA = Path("results/.trail")
 CONTENTS = PACKED_METADATA / "contents.json"
-RESTORED = Path(".snakemake/trail.json")  # the last pack that was written or restored here, and its pending artifacts
-POINTER = "results.dvc"  # this pointer also covers the pack, so the pack cannot contain the pointer's record
+RESTORED = Path(".snakemake/trail.json")  # the packed metadata last written or restored here, and pending artifacts
+POINTER = "results.dvc"  # its record is not packed, because it also covers the packed metadata
 POINTERS = {"data.dvc": ("data/",), "models.dvc": ("models/",), POINTER: ("results/", "reports/")}
 LONGEST = 255  # maximum length of a file name, in bytes
 WITHOUT_RECORDS = ("data", "models")  # folders whose pointers do not cover run records
@@ -196,7 +196,7 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
 
 def _read_contents(root: Path) -> dict[str, list[str]]:
     """Return the index of packed records (model `PackedMetadata`), or an empty dict if it is missing or damaged."""
-    # Imported here to save time: every job imports this module, but few jobs read the pack.
+    # Imported here to save time: every job imports this module, but few jobs read packed metadata.
     from segcert.io.json_models import fit
     from segcert.provenance.models import PackedMetadata
 
@@ -222,7 +222,7 @@ def _recorded_digests(root: Path) -> dict[str, str]:
 
 
 def _read_pending(root: Path, pack: str) -> dict[str, str | None] | None:
-    """Return the digests of the records of pending artifacts, or None if the note is about a different pack.
+    """Return the digests of the records of pending artifacts, or None if the note is about other packed metadata.
 
     The keys of the result are artifacts.
     """
@@ -243,7 +243,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def artifact_name(record: Path) -> str:
-    """Return the artifact that a Snakemake record describes. The name of its file is the artifact's path in base64."""
+    """Return the artifact that a Snakemake record describes. The record's name is the artifact's path in base64."""
     return urlsafe_b64decode("".join(part.removeprefix("@") for part in record.parts)).decode()
 
 

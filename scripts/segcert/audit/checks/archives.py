@@ -7,7 +7,7 @@ from segcert.data.manifest import ArchiveEntry, read_manifest
 
 
 def check_archives(evidence: Evidence) -> Findings:
-    """Check that each archive that is marked as official in a manifest has a published checksum."""
+    """Check that the checksums of the archives that a manifest marks as official are published checksums."""
     for job in evidence.lineage.jobs:
         if job.rule != "fetch":
             continue

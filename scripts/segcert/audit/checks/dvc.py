@@ -121,7 +121,7 @@ class Listing(RootModel[list[Entry]]):
 
 
 def _listing(root: Path, name: str) -> dict[str, str] | None:
-    """Return a dict that maps a folder's files to MD5, from DVC's list of the files; None without a valid list."""
+    """Return the MD5 of each file in a folder, as listed in DVC's cache, or None if there is no valid list."""
     try:
         listing = fit(parse_json(_cached(root, name).read_bytes()), Listing)
     except (OSError, ValueError):
