@@ -179,7 +179,10 @@ def _pairing_notices(first: ComparedRun, run: ComparedRun) -> Iterator[tuple[str
 
 
 def _draw(table: pd.DataFrame) -> Figure:
-    """Draw certified Dice against sigma: one panel per data set and pairing, one colour and marker per run."""
+    """Draw certified Dice against sigma.
+
+    There is a panel for each data set and pairing. Each run has its own colour and marker.
+    """
     runs = list(dict.fromkeys(table["run"]))
     present = table[table["note"] != MISSING]
     panels = list(present.groupby(["dataset", "model", "regime", "denoiser"], sort=False))

@@ -155,7 +155,8 @@ class _Side:
     def parameters(self, key: JobKey, other: "_Side") -> dict[str, Any]:
         """Return a dict of a job's parameters with names such as `settings.tau`, leaving out the run's name.
 
-        Files of jobs that the other run lacks are removed from lists, because such jobs are reported separately.
+        If the other run does not contain a job, the files of this job are removed from lists, because such jobs are
+        reported separately.
         """
         alone = self.maker.keys() - other.maker.keys()
         flat = {}

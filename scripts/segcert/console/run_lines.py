@@ -50,8 +50,8 @@ class RunLines:
     log
         Path of Snakemake's complete log, or None.
     is_target
-        Function that returns True for a rule that only names files, such as `all`. Such rules run nothing and are not
-        counted.
+        Function that returns True for a rule that only requests files, such as `all`. Such rules run nothing and are
+        not counted.
     """
 
     log: str | None

@@ -103,7 +103,7 @@ class Contents:
     def archives(self) -> dict[str, Entity]:
         """Dict that maps the path of each archive to its description.
 
-        `bytes`, `sha256` and `official` describe the file that was found; `url` and `page` are as published.
+        `bytes`, `sha256` and `official` describe the file that was found. `url` and `page` are the published addresses.
         """
         archives = {}
         for dataset, manifest in self.manifests.items():
@@ -279,5 +279,5 @@ def refs(identifiers: Iterable[str]) -> Any:
 
 
 def one_or_many(values: list[Any]) -> Any:
-    """Return the value itself if there is only one, otherwise the list, as RO-Crate 1.1 requires."""
+    """Return the value itself if there is only one, and the list otherwise, as RO-Crate 1.1 requires."""
     return values[0] if len(values) == 1 else values

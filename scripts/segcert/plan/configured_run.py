@@ -178,7 +178,10 @@ class ConfiguredRun:
         return [code_of(name) for name in own if ":" in name]
 
     def shards(self, dataset: str) -> int:
-        """Return the number of shards into which a data set's test images are split, one for each sampling job."""
+        """Return the number of shards into which a data set's test images are split.
+
+        There is one sampling job for each shard and noise level of a pairing.
+        """
         return self._shards[dataset]
 
     @cached_property

@@ -10,7 +10,7 @@ from segcert.plan.snakemake_plan import read_plan
 from segcert.provenance.digests import load_value
 from segcert.provenance.preparation import Preparation
 
-SHOWN = 4  # maximum number of reasons per stage, and of differences per parameter
+SHOWN = 4  # maximum number of reasons per stage, and of differences per parameter, to show
 TITLES = {"environment": "locked packages", "target_code": "user-supplied code"}
 SHA256_DIGITS = 64
 

@@ -75,7 +75,7 @@ class DigestCache:
     root
         The checkout.
     write
-        True to write new digests to the cache file; False to keep them only in this process.
+        If True, new digests are written to the cache file. If False, they are kept only in this process.
     """
 
     _unwritten: ClassVar[dict[str, str]] = {}

@@ -127,7 +127,10 @@ def rename(job: Any) -> Sidecars:
 
 
 def strings(value: Any) -> list[str]:
-    """Return all paths in nested lists and dictionaries, the form in which rules state their inputs and outputs."""
+    """Return all paths in nested lists and dicts.
+
+    The inputs and outputs of rules may have this form.
+    """
     if isinstance(value, str | Path):
         return [str(value)]
     found = []

@@ -11,7 +11,7 @@ from segcert.provenance.snakemake_metadata import job_artifacts
 
 
 def check_files(evidence: Evidence) -> Findings:
-    """Check that each file that a job made exists and has the SHA-256 that the run record states."""
+    """Check that each file that a job made exists, and that its SHA-256 is the one in the run record."""
     for job in evidence.lineage.jobs:
         for path, sha256 in (job.outputs | job.extra_outputs).items():
             found = evidence.digests.sha256(path)

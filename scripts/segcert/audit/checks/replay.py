@@ -64,7 +64,7 @@ def _replay_device(job: Job) -> tuple[torch.device, bool] | None:
 
 
 def _repredict(root: Path, job: Job) -> Finding | None:
-    """Predict the labels of the clean test images again with the unsmoothed model, and compare them."""
+    """Predict the labels of the clean test images again without smoothing, and compare them with the saved labels."""
     params, (output,) = job.record["params"], job.outputs
     replay = _replay_device(job)
     if replay is None:

@@ -30,7 +30,10 @@ def check_collection(evidence: Evidence) -> Findings:
 
 
 def check_tables(evidence: Evidence) -> Findings:
-    """Recompute the report's tables from certificates.parquet and the other collected tables, and compare them."""
+    """Recompute the report's tables from certificates.parquet and the other collected tables.
+
+    The recomputed tables are compared with the tables in the report.
+    """
     for job in evidence.lineage.jobs:
         if job.rule == "tables":
             outputs = {Path(path).stem: path for path in job.outputs if path.endswith(".csv")}
