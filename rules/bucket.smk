@@ -1,5 +1,5 @@
 # Runs whose files are in a bucket: `--default-storage-provider s3 --default-storage-prefix s3://bucket/path`
-# (docs/how-to/s3.md). Without a bucket, this file has no effect, and the inputs and outputs are those of the rules.
+# (docs/how-to/s3.md). Without a bucket, this file has no effect, and the rules keep their inputs and outputs.
 # With a bucket, a job may start in an empty folder. Each file is therefore stored with the run record of the job that
 # made it, and with the extra outputs of that job (images, archives), packed in one file.
 
@@ -53,7 +53,7 @@ if STORED:
 
 
 def with_record(*files, packed=False):
-    """Return a rule's outputs; with a bucket, also the run record and, if `packed`, the packed extra outputs."""
+    """Return a rule's outputs. With a bucket, add the run record and, if `packed`, the packed extra outputs."""
     outputs = list(files)
     if STORED:
         outputs.append(f"{files[0]}{SUFFIX}")
@@ -63,15 +63,15 @@ def with_record(*files, packed=False):
 
 
 def named_with_record(**files):
-    """Return a rule's outputs by name; with a bucket, also the run record next to the first output."""
+    """Return a rule's outputs by name. With a bucket, add the run record next to the first output."""
     first, *_ = strings(files)
     return {**files, "record": f"{first}{SUFFIX}"} if STORED else files
 
 
 def with_records(*, also=list, **files):
-    """Return a rule's inputs by name; with a bucket, also their sidecars and the files that `also` returns.
+    """Return a rule's inputs by name. With a bucket, add their sidecars and the files that `also` returns.
 
-    Run records come first among the added inputs. All of these are `ancient`: they never make a job stale.
+    Of the added inputs, the run records come first. All added inputs are `ancient`: they never make a job stale.
     """
 
     def records(wildcards):
@@ -88,12 +88,12 @@ def with_records(*, also=list, **files):
 
 
 def plain(path):
-    """Return the path of a file in the run, given this path or the path of Snakemake's copy of the file."""
+    """Return the path of a file in the run. `path` is this path, or the path of Snakemake's copy of the file."""
     return str(path).removeprefix(f"{COPIES}/") if STORED else str(path)
 
 
 def maker(path):
-    """Return the rule that makes a file of the run, and the wildcards of the job; None for a user's file."""
+    """Return the rule that makes a file and the wildcards of the job, or None for a file that no rule makes."""
     copy = f"{COPIES}/{path}"
     for each in workflow.rules:
         if each.benchmark and each.is_producer(copy):

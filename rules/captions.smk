@@ -23,7 +23,7 @@ def latex(name):
 
 
 def picture(name):
-    """Return a figure that is only for the page, as SVG and PNG."""
+    """Return a figure that only the page shows, as SVG and PNG."""
     title = name.replace("_", " ")
     svg = shown(f"{FIGURES}/{name}.svg", name, "Figures", place(name), figure=title, format="SVG")
     return [svg, f"{FIGURES}/{name}.png"]
@@ -43,5 +43,5 @@ def data_figure(file, title):
 
 
 def whole_page(path, title, caption):
-    """Return an HTML page of the report; browsers can open it without a server."""
+    """Return an HTML page of the report, which a browser can open without a server."""
     return shown(path, caption, "Report", page=title, format="HTML")

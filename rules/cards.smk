@@ -1,5 +1,5 @@
 # in:  models/segmenter/<dataset>/<model>-<regime>/, models/denoiser/<source>/, descriptions in data/prepared/<dataset>/
-# out: model cards (README.md next to the weights); they have their own rules, so that new cards start no training
+# out: model cards (README.md next to the weights), made by rules of their own, so that a new card starts no training
 
 KNOWN = [f"{PREPARED}/dataset.json", f"{PREPARED}/splits.json"]
 

@@ -16,8 +16,8 @@ SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCRIPTS = SOURCE / "scripts"
 
 sys.path.insert(0, str(SCRIPTS))
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run in parallel; networks use their rule's number of threads
-# Jobs run the library of this checkout, even if a different copy is installed, because code digests describe this one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run in parallel; networks use the threads of their rule
+# Jobs run the library of this checkout, even if a different copy is installed, because code digests are of this copy.
 os.environ.update(PYTHONPATH=os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 from segcert.console.command import command, how_to_resume
@@ -52,7 +52,7 @@ if workflow.is_main_process:
 try:
     require_plain_paths(Path.cwd(), SOURCE, Path(sys.executable))
     ASKED = ConfiguredRun.read(config)  # the run that the configuration describes
-    VERSIONED = ["data", "models", "results", f"reports/{ASKED.config.run}"]  # each has a DVC pointer
+    VERSIONED = ["data", "models", "results", f"reports/{ASKED.config.run}"]  # each folder has a DVC pointer
     refuse_links(VERSIONED)
 except (LinkError, PlanError, RunError) as error:
     raise WorkflowError(str(error)) from None
@@ -64,14 +64,14 @@ CONFIG, ABOUT = ASKED.config, ASKED.about
 DATASETS = CONFIG.datasets
 SIGMAS = [f"{sigma:g}" for sigma in CONFIG.sigmas]
 
-# Keys that scripts and captions read from the configuration, not from params. A user's configuration may lack them.
+# Keys that scripts and captions read from the configuration, not from params. They may be missing from a user's file.
 READ = {"mirror", "device", "gpus", "replay", "run", "sigmas", "n0", "n", "tau", "alpha", "method", "kfwer_k"}
 config.update(CONFIG.model_dump(include=READ))
 config.update(for_captions(config))
 
 BUILD = "cpu" if version("torch").endswith("cpu") else "cuda"  # torch's version is, for example, 2.13.0+cpu
 GPUS = 0 if BUILD == "cpu" else len(visible_gpus())
-# Jobs that run networks request a GPU if one is available, unless the configuration says cpu.
+# Jobs that run networks request a GPU if one is available, unless `device: cpu` is configured.
 GPUS_OF_A_JOB = int(CONFIG.device == "cuda" or (CONFIG.device == "auto" and GPUS > 0))
 
 WRITES = not workflow.output_settings.dryrun

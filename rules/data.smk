@@ -5,7 +5,7 @@
 PREPARING = {
     "form": {"image_size": CONFIG.image_size, "keep_aspect": CONFIG.keep_aspect},
     "choice": chosen(ASKED.choice),
-    "changed_extra_outputs": changed_extra_outputs(INDEX, missing=not STORED),  # images, masks (packed in a bucket)
+    "changed_extra_outputs": changed_extra_outputs(INDEX, missing=not STORED),  # images and masks (packed in a bucket)
 }
 
 

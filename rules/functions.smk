@@ -12,7 +12,7 @@ def benchmarks(name):
 
 
 def needs(mib=2000, minutes=15, **others):
-    """Return the resources of a job: memory (a number, or a function of the wildcards), minutes and others."""
+    """Return a job's memory in MiB (a number, or a function of the wildcards), time in minutes, and other resources."""
 
     def growing(wildcards, attempt):  # each retry adds the same amount
         return attempt * (mib(wildcards) if callable(mib) else mib)
@@ -21,12 +21,12 @@ def needs(mib=2000, minutes=15, **others):
 
 
 def stored_digest(value):
-    """Store a value for run records, and return its digest; a dry run stores nothing."""
+    """Store a value for run records, and return its digest. A dry run stores nothing."""
     return store_value(value, write=WRITES)
 
 
 def tracked(script, *loaded):
-    """Return parameters that make outputs stale when they change: digests of the code and of its locked packages.
+    """Return digests of a script's code and locked packages, as parameters that make outputs stale if they change.
 
     The code consists of the script, everything that it imports from scripts/, and the modules `loaded`, which it loads
     by name. The packages are those that this code can import.
@@ -56,12 +56,12 @@ def templates(*names):
 
 
 def changed_extra_outputs(pattern, missing=False):
-    """Return a function that returns a job's changed or (with `missing`) deleted extra outputs; see `Preparation`."""
+    """Return a function that finds a job's changed or (with `missing`) deleted extra outputs; see `Preparation`."""
     return lambda wildcards: CHECKOUT.changed_extra_outputs(pattern.format(**wildcards), missing=missing)
 
 
 def software(group):
-    """Return a function that returns the conda file for a group of rules, or None without `--sdm conda`.
+    """Return a function that gives the conda file for a group of rules, or None without `--sdm conda`.
 
     The file is for this build of torch. A function is returned because Snakemake copies the content of a file given by
     its path into the record of each output, even without conda.
@@ -72,7 +72,7 @@ def software(group):
 
 
 def chosen(method):
-    """Return a function that calls a method of ASKED with the wildcards of a job that the method has as arguments."""
+    """Return a function that takes the wildcards of a job, and passes them to a method of ASKED by name."""
     names = inspect.signature(method).parameters
     return lambda wildcards: method(**{name: getattr(wildcards, name) for name in names})
 
@@ -101,7 +101,7 @@ def of_each_dataset(pattern):
 
 
 def grid(pattern, datasets=DATASETS, **more):
-    """Return a list with a file for each data set, pairing and sigma of the configuration, without repeats."""
+    """Return a list with a file for each configured data set, pairing and sigma, without duplicates."""
     files = []
     for model, regime, denoiser in ASKED.pairings:
         values = {"dataset": datasets, "model": model, "regime": regime, "denoiser": denoiser, "sigma": SIGMAS}
@@ -110,17 +110,17 @@ def grid(pattern, datasets=DATASETS, **more):
 
 
 def votes(wildcards):
-    """Return the files with a pairing's votes on all test images of a data set, ordered by sigma."""
+    """Return the files that contain a pairing's votes on all test images of a data set, ordered by sigma."""
     return expand(VOTES, sigma=SIGMAS, shard=range(ASKED.shards(wildcards.dataset)), **wildcards)
 
 
 def trained_on(pattern):
-    """Return a function that returns a file for each data set on which a denoiser is trained."""
+    """Return a function that lists a file for each data set on which a denoiser is trained."""
     return lambda wildcards: expand(pattern, dataset=wildcards.source.split("+"))
 
 
 def made_before_the_report():
-    """Return one output, which has a run record, of each job up to and including `collect`."""
+    """Return, for each job up to and including `collect`, the output that has a run record."""
     shards_of_votes = []
     for dataset in DATASETS:
         shards_of_votes += grid(VOTES, [dataset], shard=range(ASKED.shards(dataset)))
@@ -141,7 +141,7 @@ def made_before_the_report():
 
 
 def recorded_artifacts():
-    """Return one output, which has a run record, of each job of the run except `stages` and `page`."""
+    """Return, for each job of the run except `stages` and `page`, the output that has a run record."""
     return [
         *made_before_the_report(),
         *of_each_dataset(f"{VIEWER}/images.js"),

@@ -14,7 +14,7 @@ for dataset in DATASETS:
 
 
 def patterns_of_benchmarks():
-    """Return each rule's benchmark path, with wildcards. They are not inputs, so a missing file makes no job stale."""
+    """Return each rule's benchmark path, with wildcards. It is not an input, so a missing file makes no job stale."""
     return {each.name: plain(getattr(rules, each.name).benchmark) for each in workflow.rules if each.benchmark}
 
 

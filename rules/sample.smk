@@ -4,7 +4,7 @@
 #      results/<run>/denoised/<dataset>/<denoiser>/sigma_<sigma>.npz   examples for the gallery and the viewer
 #      results/<run>/denoiser_scores/<dataset>.csv   PSNR and SSIM of denoised validation images
 #      results/<run>/{costs,seconds}/<dataset>.csv   cost of a draw (evaluations, parameters, GFLOP); wall time
-# Finished blocks of draws are in .segcert/blocks, which is not a declared output; an interrupted job resumes from them.
+# Finished blocks of draws are stored in .segcert/blocks, which is not a declared output. An interrupted job uses them.
 
 
 SAMPLER = "sample_at_looks" if CONFIG.looks else "sample"  # `sample` does not depend on how certificates are decided

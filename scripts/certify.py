@@ -9,7 +9,7 @@ from segcert.results.certificate_files import write_certificates
 with recorded(snakemake) as found:
     files, params = snakemake.input, snakemake.params
     dataset = PreparedDataset(Path(files.index))
-    plans = {}  # for each image, what the configuration decides about it
+    plans = {}  # maps each image to its decisions
     with StoredArrays(files.predictions) as predictions:
         for number in range(len(snakemake.output.labels)):  # one iteration per noise level
             decided = write_certificates(

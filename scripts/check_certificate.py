@@ -1,7 +1,7 @@
 """Decide a certificate again from its votes, without segcert: python check_certificate.py NAME.certificate.json
 
-It needs only Python 3.11 and numpy. Each line is one check: ok, WRONG or "not checked". If a check is WRONG, the exit
-status is 1. Binomial tails are exact. `segcert verify --all` checks that the networks and the image give these votes.
+It needs only Python 3.11 and numpy. It prints a line per check: ok, WRONG or "not checked". If any is WRONG, the exit
+status is 1. Binomial tails are exact. `segcert verify --all` checks that the image and networks give these votes.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ phi_inverse = statistics.NormalDist().inv_cdf  # the radius is sigma * phi_inver
 
 
 def tails(n, p):
-    """Return integers t[0..n+1] and one, with P(Bin(n, p) >= c) = t[c] / one, exactly for the float p."""
+    """Return the integers `t[0..n+1]` and `one` for which P(Bin(n, p) >= c) is exactly `t[c] / one` for the float p."""
     (a, d), t = Fraction(p).as_integer_ratio(), [0]
     for k in range(n, -1, -1):
         t.append(t[-1] + math.comb(n, k) * a**k * (d - a) ** (n - k))
@@ -29,7 +29,7 @@ def tails(n, p):
 
 
 def tested_class(selection, estimation, method):
-    """Return each pixel's class, its number of votes, and the number of draws that test it."""
+    """Return the class of each pixel, its number of votes, and the number of draws that test the class."""
     choose, test = [selection + estimation] * 2 if method == "holm" else [selection, estimation]
     chosen = choose.argmax(axis=0)  # the lowest class id in a tie
     counts = np.take_along_axis(test, chosen[None], axis=0)[0]
@@ -37,7 +37,7 @@ def tested_class(selection, estimation, method):
 
 
 def certified_pixels(counts, n, tau, alpha, method, k):
-    """Return the flat indices of the pixels that multiple testing certifies: a plain loop over increasing p-values."""
+    """Return the flat indices of the certified pixels. A plain loop tests them in the order of their p-values."""
     pixels, (above, one), (below, _) = len(counts), tails(n, tau), tails(n, 1 - Fraction(tau))
     order, level, certified = sorted(range(pixels), key=lambda i: -counts[i]), Fraction(alpha) * one, 0
     harmonic = Fraction(math.fsum(1 / i for i in range(1, pixels + 1)))
@@ -45,7 +45,7 @@ def certified_pixels(counts, n, tau, alpha, method, k):
         c = counts[pixel]
         if method == "segcertify":  # Holm 1979
             passes = above[c] * (pixels - rank + 1) <= level
-        elif method == "holm":  # Holm, and a wrong class with c votes at any pixel
+        elif method == "holm":  # Holm, with a bound for a wrong class that has c votes at any pixel
             passes = c - 1 >= Fraction(tau) * (n - 1) and above[c] * (pixels - rank + 1) + below[c] * pixels <= level
         elif method == "kfwer":  # Lehmann and Romano 2005
             passes = above[c] * (pixels + k - max(rank, k)) <= k * level
@@ -76,7 +76,7 @@ def radius_map(counts, n, sigma, alpha, method):
 
 
 def interval(values, tau, alpha):
-    """Return low, median and high: order statistics at exact binomial levels, alpha / 2 for each end."""
+    """Return low, median and high. The two ends are order statistics at the exact binomial level alpha / 2."""
     n, (above, one) = len(values), tails(len(values), tau)
     u = next(c for c in range(n + 2) if 2 * above[c] <= Fraction(alpha) * one)
     low = sorted(-math.inf if math.isnan(v) else v for v in values)[n - u]
@@ -120,7 +120,7 @@ def read_tiff(data):
 
 
 def check(path):  # noqa: PLR0915  # one list of checks
-    """Yield (passed, text) for each check; None instead of True or False for what is not checked."""
+    """Yield `(passed, text)` for each check. If something is not checked, `passed` is None."""
     document = json.loads(path.read_text())
     yield "".join(json.dumps(document).split()) == "".join(path.read_text().split()), "no key is in the file twice"
     stated, sampling, classes, measured = map(document.get, ("certificate", "sampling", "classes", "measurements"))
@@ -191,7 +191,7 @@ def main(path):
         for passed, text in check(Path(path)):
             print("not checked" if passed is None else "ok" if passed else "WRONG", text, sep=": ")
             status |= passed is not None and not passed
-    except Exception as error:  # a damaged file fails in many ways
+    except Exception as error:  # a damaged file may raise any error
         sys.exit(f"WRONG: the certificate cannot be checked ({type(error).__name__}: {error})")
     return status
 

@@ -17,7 +17,7 @@ from segcert.report.viewer import chosen_images, write_viewer
 
 
 def opened(keys, paths):
-    """Map each key to its array file, opened so that each array is read only when it is used."""
+    """Open array files, and return them as a dict with the given keys. An array is read only when it is used."""
     return {key: StoredArrays(path) for key, path in zip(keys, paths, strict=True)}
 
 

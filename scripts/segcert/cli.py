@@ -53,11 +53,11 @@ def _typed(context: typer.Context, name: str) -> bool:
 
 
 class FolderError(ValueError):
-    """Error for a command that was run in the wrong folder. The message names the right folder."""
+    """Error for a command that was run in the wrong folder. The message names the correct folder."""
 
 
 def print_version(asked: bool) -> None:
-    """Print the version of this source code, whether installed or not, and exit."""
+    """Print the version of this source code, whether it is installed or not, and exit."""
     if asked:
         typer.echo(f"segcert {segcert.__version__}")
         raise typer.Exit
@@ -159,9 +159,10 @@ def certify(
         ),
     ] = None,
 ) -> None:
-    """Certify images: for each, write a label map (255: abstain), an overlay, the votes and a JSON certificate.
+    """Certify images, and write a label map, an overlay, the votes and a JSON certificate for each image.
 
-    The label map is also written on the pixel grid of the file.
+    In the label map, 255 means that the pixel abstains. A second label map is written on the pixel grid of the image
+    file.
     """
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.folders import ModelError
@@ -205,7 +206,7 @@ def certify(
         raise DataError("\n".join(map(str, refused)))
     ledger = Ledger.of_store(store) if store else Ledger.of_user()
     for path, image, asked in cases:
-        if seed is None:  # drawn after the image was read, and kept before the first draw
+        if seed is None:  # drawn after the image is read, and stored before the first draw
             sampling = seeded(sampling, store or out, image, networks)
         smoothed = networks.smoothed(image, sampling, target, BlockStore(store or out / DRAWS))
         try:
@@ -241,7 +242,7 @@ def _reading(
     frame: int | None,
     pixel_size: tuple[float, float] | None,
 ) -> "Reading":
-    """Return the settings for reading image files. Raises DataError if one of them is impossible."""
+    """Return the settings for reading image files. Raises DataError if a setting is impossible."""
     from segcert.single_image.inputs import Reading
 
     if pixel_size and min(pixel_size) <= 0:
@@ -252,7 +253,10 @@ def _reading(
 
 
 def _planned(context: typer.Context, looks: str, n: int, *settings: Any) -> "Looks":
-    """Return the planned looks; without any, n is the only one. Raises an error for options that do not fit."""
+    """Return the planned looks. If none are planned, n is the only look.
+
+    Raises DataError if the options contradict each other.
+    """
     from segcert.certification.looks import Looks
     from segcert.certification.methods import parse_looks
 
@@ -351,8 +355,9 @@ def plan(
 ) -> None:
     """Estimate the cost of a run, or the number of draws that an image needs.
 
-    For a run, the plan lists, for each stage, the jobs that are not up to date, their network calls and their hours. It
-    also states the disk space of the complete run. In the root of the checkout, run:
+    For a run, the plan lists the jobs of each stage that are not up to date, with the number of their network calls and
+    the hours that they take. It also lists the disk space that the complete run needs. In the root of the checkout,
+    run:
 
     segcert plan --config config/paper.yaml
 
@@ -382,7 +387,10 @@ def audit(
         int | None, typer.Option(min=0, help="Seed for choosing the images for --replay; default: random.")
     ] = None,
 ) -> None:
-    """Check every link between a report's numbers and the original archives. If one is broken, the exit status is 1."""
+    """Check every link between a report's numbers and the original archives.
+
+    If a link is broken, the exit status is 1.
+    """
     from segcert.audit.audit import CHECKS, audit
     from segcert.audit.page import write_audit
     from segcert.audit.text import audit_to_text
@@ -401,7 +409,7 @@ def audit(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def status(context: typer.Context) -> None:
-    """List the jobs that `snakemake` would run, and why. The arguments are those of `snakemake`."""
+    """List the jobs that `snakemake` would run, and the reasons. The arguments are those of `snakemake`."""
     from segcert.plan.status import status
 
     _require_root()
@@ -413,7 +421,7 @@ def trace(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
     row: Annotated[str, typer.Argument(help="Row of the report, as dataset/model/regime/denoiser/sigma.")],
 ) -> None:
-    """Trace a row of the report back to the archives: list every job, file and digest on which the row is based."""
+    """Trace a row of the report back to the archives: list every job, file and digest on which the row depends."""
     from segcert.audit.text import trace_row
     from segcert.provenance.lineage import Lineage
 
@@ -460,9 +468,10 @@ def diff(
 ) -> None:
     """List the inputs, parameters, code, packages and numbers that differ between two runs, and by how much.
 
-    The exit status is 0 if the runs are the same, 1 if they differ, and 2 if one cannot be read.
+    The exit status is 0 if the runs are the same, 1 if they differ, and 2 if a run cannot be read.
 
-    Different measured times, and different commits with identical code, are ignored. Run records are not verified.
+    Differences between measured times are ignored, and so are different commits with identical code. Run records are
+    not verified.
     """
     from segcert.compare.numbers import changed_intervals, changed_metrics
     from segcert.compare.records import diff_records
@@ -501,7 +510,7 @@ def compare(
 
 
 def _require_root() -> None:
-    """Raise FolderError if the working directory is a subfolder of a checkout, where no run would be found."""
+    """Raise FolderError if the working directory is a subfolder of a checkout, because no run would be found there."""
     if Path("Snakefile").exists() or Path("results").exists():
         return
     for folder in Path.cwd().parents:
@@ -512,7 +521,7 @@ def _require_root() -> None:
 
 
 def _open_runs() -> None:
-    """Require the root of the checkout as working directory, and restore the pulled run records."""
+    """Raise FolderError unless runs can be found in the working directory, and restore the pulled run records."""
     from segcert.provenance.snakemake_metadata import restore_metadata
 
     _require_root()

@@ -41,7 +41,7 @@ BEFORE_THE_PAGE = {title: check for title, check in CHECKS.items() if check not 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Result of a check: its title, the number of items it inspected, its findings, and its wall time in seconds."""
+    """Result of a check: the title, the number of inspected items, the findings, and the wall time in seconds."""
 
     title: str
     count: int
@@ -73,7 +73,7 @@ class Audit:
 
     @functools.cached_property
     def first(self) -> Finding | None:
-        """First broken link in topological order; None if no link is broken."""
+        """First broken link in topological order, or None if no link is broken."""
         broken = [finding for outcome in self.outcomes for finding in outcome.broken]
         return min(broken, key=lambda finding: self.lineage.position(finding.artifact), default=None)
 
@@ -117,7 +117,7 @@ def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, f
     checks
         Dict that maps titles to the checks to make.
     files
-        Files of the run to audit, together with all files that they depend on; by default the complete report.
+        Files of the run to audit, by default the complete report. All files that they depend on are audited too.
 
     Returns
     -------

@@ -19,7 +19,7 @@ OTHER_CODE = "made by code that differs from the code here, and not recomputed"
 class Finding:
     """A check's finding about a file.
 
-    `error` is the text of an error that occurred in the check; empty if there was none. Jobs do not write this text to
+    If an error occurred in the check, `error` is its text. Otherwise, `error` is empty. Jobs do not write this text to
     artifacts, because the wording of errors may change without a change in the code digest.
     """
 
@@ -27,11 +27,11 @@ class Finding:
     message: str
     broken: bool = True  # False for a notice, which readers of the numbers should know
     error: str = ""
-    shared: str = ""  # reason for a notice that many results may share; the terminal then shows only one line
+    shared: str = ""  # reason of a notice that may concern many results; the terminal shows one line for all of them
 
     @property
     def artifact(self) -> str:
-        """Artifact that the finding is about: the file itself, or the artifact that a run record describes."""
+        """Artifact that the finding is about. For a run record, it is the artifact that the record describes."""
         return self.path.removesuffix(SUFFIX)
 
     @property
@@ -57,11 +57,11 @@ class FreshDigests:
         self._both = functools.cache(self._read)
 
     def sha256(self, path: str) -> str | None:
-        """Return the SHA-256 of a file; None if the file does not exist."""
+        """Return the SHA-256 of a file, or None if the file does not exist."""
         return self._both(path)[0]
 
     def md5(self, path: str) -> str | None:
-        """Return the MD5 of a file, by which DVC names it; None if the file does not exist."""
+        """Return the MD5 of a file, under which DVC stores the file, or None if the file does not exist."""
         return self._both(path)[1]
 
     def _read(self, path: str) -> tuple[str, str] | tuple[None, None]:
@@ -76,7 +76,10 @@ class FreshDigests:
 
 
 def changed_code(job: Job) -> Finding | None:
-    """Return a notice if a job ran with a different version of the library: its results then cannot be recomputed."""
+    """Return a notice if a job ran with a different version of the library.
+
+    The results of such a job cannot be recomputed.
+    """
     library = Path(segcert.__file__).parents[1]
     for name, digest in job.record["code"].items():
         if not name.startswith("segcert/"):

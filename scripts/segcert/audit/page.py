@@ -16,7 +16,8 @@ from segcert.report.style import inline_figure
 from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.labels import CLASS_COLORS
 
-# From worst to best, in colours that colour-blind readers can distinguish. The boxes also contain the state as text.
+# States, from worst to best, with colours that colour-blind readers can distinguish. The boxes also show the state as
+# text.
 STATES = {
     "broken": CLASS_COLORS[5],
     "made from broken files": CLASS_COLORS[1],
@@ -34,7 +35,7 @@ class Stage(NamedTuple):
 
 
 def write_audit(audit: Audit) -> Path:
-    """Write reports/<run>/audit.json and audit.html; return the path of the page."""
+    """Write reports/<run>/audit.json and audit.html, and return the path of audit.html."""
     folder = audit.lineage.root / "reports" / audit.lineage.run
     with atomic_file(folder / "audit.json") as path:
         path.write_text(json.dumps(audit.as_json(), indent=1) + "\n")
@@ -44,7 +45,7 @@ def write_audit(audit: Audit) -> Path:
 
 
 def _dirty(lineage: Lineage) -> list[str]:
-    """Return the names of certificates that depend on a job with uncommitted code."""
+    """Return the names of certificates that depend on a job that ran with uncommitted code."""
     names = []
     for job in lineage.jobs:
         if job.rule == "certify" and any(each.clean is False for each in [*lineage.upstream(job), job]):
@@ -78,7 +79,10 @@ def audit_figure(audit: Audit) -> Figure:
 
 
 def lineage_figure(stages: Mapping[str, Stage], reads: set[tuple[str, str]]) -> Figure:
-    """Draw a box for each rule, and an arrow for each pair in `reads`: (rule that made files, rule that read them)."""
+    """Draw a box for each rule, and arrows from the rules that made files to the rules that read them.
+
+    `reads` contains these pairs of rules. An arrow is left out if a longer path of arrows connects the same rules.
+    """
     graph: networkx.DiGraph[str] = networkx.transitive_reduction(networkx.DiGraph(sorted(reads)))
     graph.add_nodes_from(stages)
     layers = [sorted(layer, key=list(stages).index) for layer in networkx.topological_generations(graph)]

@@ -11,18 +11,18 @@ from segcert.provenance.lineage import Job, Lineage, LineageError
 from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.tables import MODEL
 
-SHOWN = 5  # most findings of a check, and most files, to show; the JSON file and the page contain all of them
+SHOWN = 5  # maximum number of findings per check, and of files, in the text; the page and the JSON file contain all
 
 
 def audit_to_text(audit: Audit, page: Path | None = None) -> str:
-    """Return, as text, a table of the checks, their findings, the path of the page and, at the end, the verdict."""
+    """Return a text with a table of the checks, their findings, the path of the page and, at the end, the verdict."""
     lines = [f"Audit of the run {audit.lineage.run}: {len(audit.lineage.jobs)} jobs", ""]
     lines.append(f"{'':7} {'check':34} {'inspected':>10} {'broken':>7} {'notices':>8} {'seconds':>8}")
     for outcome in audit.outcomes:
         counts = f"{outcome.count:>10} {len(outcome.broken):>7} {len(outcome.notices):>8} {outcome.seconds:>8.2f}"
         lines.append(f"{'BROKEN' if outcome.broken else 'ok':7} {outcome.title:34} {counts}")
     found = [("Notices", outcome.title, outcome.notices) for outcome in audit.outcomes]
-    found += [("Broken", outcome.title, outcome.broken) for outcome in audit.outcomes]  # close to the verdict
+    found += [("Broken", outcome.title, outcome.broken) for outcome in audit.outcomes]  # last, close to the verdict
     for kind, title, findings in found:
         if findings:
             lines += ["", f"{kind}: {title}", *_findings(findings)]
@@ -32,7 +32,7 @@ def audit_to_text(audit: Audit, page: Path | None = None) -> str:
 
 
 def _findings(findings: list[Finding]) -> Iterator[str]:
-    """Yield one line for each reason that findings share, then one for each of the first SHOWN other findings."""
+    """Yield a line for each reason that findings share, then a line for each of the first SHOWN other findings."""
     for reason, count in collections.Counter(finding.shared for finding in findings if finding.shared).items():
         yield f"  {count} {'result' if count == 1 else 'results'} {reason}"
     yield from _first([f"{finding.path}: {finding.text}" for finding in findings if not finding.shared])

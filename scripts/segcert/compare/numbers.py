@@ -45,8 +45,8 @@ class Numbers:
     table: pd.DataFrame
     only_a: pd.DataFrame  # keys that only run a contains
     only_b: pd.DataFrame  # keys that only run b contains
-    missing_a: Sequence[str] = ()  # columns that run a lacks, out of the compared columns and those of run b
-    missing_b: Sequence[str] = ()  # columns that run b lacks, out of the compared columns and those of run a
+    missing_a: Sequence[str] = ()  # columns missing in run a that are compared or that run b contains
+    missing_b: Sequence[str] = ()  # columns missing in run b that are compared or that run a contains
 
     @property
     def changed(self) -> pd.DataFrame:
@@ -73,8 +73,8 @@ def changed_metrics(a: Lineage, b: Lineage) -> Numbers:
 def changed_intervals(a: Lineage, b: Lineage) -> Numbers:
     """Compare the certified intervals of two runs for each model, sigma, measurement and unit.
 
-    Values are in the unit of the measurement. Values in different units are not compared. Infinite interval ends are
-    left out of the means. Raises CompareError if a run has no intervals.
+    Values are in the unit of the measurement. Values in different units are not compared. Infinite ends of intervals
+    are left out of the means. Raises CompareError if a run has no intervals.
     """
     return _compare_files(a, b, "intervals", ["measurement", "unit"], ENDS)
 
@@ -92,8 +92,8 @@ def _compare_files(a: Lineage, b: Lineage, file: str, keys: Sequence[str], numbe
 def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> Numbers:
     """Compare the columns `numbers` of two tables image by image, for each combination of `keys`.
 
-    The column `image` names the images, and `group` their groups, as for `mean_interval`. Rows with the same keys and
-    image are averaged first.
+    The column `image` contains the names of the images, and `group` their groups, as for `mean_interval`. Rows with the
+    same keys and image are averaged first.
     """
     groups: list[dict[Any, pd.DataFrame]] = []
     for rows in (a, b):
@@ -114,7 +114,9 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbe
 
 
 def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", groups: "pd.Series[str]") -> tuple[float, ...]:
-    """Return the columns of `Numbers.table` from `a` to the last, given each run's values of a quantity by image.
+    """Return the values of the columns `a` to `difference_high` of `Numbers.table` for a quantity.
+
+    `a` and `b` contain the quantity for each image of the two runs.
 
     `groups` maps the common images to their groups.
     """
@@ -177,7 +179,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
 def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[str], str]]:
     """Return, for each data set of `other`, the images with the same name and pixels in both runs, and a note.
 
-    The note is a key of NOT_PAIRED, BY_NAME if the pixels could not be compared, or empty.
+    The note is a key of NOT_PAIRED, or BY_NAME if the pixels could not be compared, or an empty string.
     """
     found: dict[str, tuple[set[str], str]] = {}
     for dataset in other.certificates["dataset"].unique():
@@ -197,7 +199,10 @@ def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[s
 def _differences(
     first: ComparedRun, other: ComparedRun, same: Mapping[str, tuple[set[str], str]]
 ) -> dict[tuple[Any, ...], dict[str, float]]:
-    """Return, for each row of the main table, certified Dice of `other` minus that of `first`, on images in `same`."""
+    """Return, for each row of the main table, the certified Dice of `other` minus that of `first`.
+
+    Only the images in `same` are used.
+    """
     sides = []
     for run in (first, other):
         rows = run.certificates.dropna(subset="certified_dice")

@@ -1,4 +1,4 @@
-"""Comparison page: an HTML page that shows several finished runs of a checkout side by side and works offline."""
+"""Comparison page: an HTML page that shows several finished runs of a checkout side by side. It works offline."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -99,7 +99,10 @@ def _guarantee(run: ComparedRun) -> str:
 
 
 def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
-    """Map each setting that differs between runs, such as `segmenter.width`, to the value in each run, as YAML."""
+    """Return a dict of the settings that differ between runs, with each run's value as YAML.
+
+    The keys are dotted names, such as `segmenter.width`.
+    """
     flat = [dict(leaves(run.configuration)) for run in runs]
     differing = {}
     for name in dict.fromkeys(key for each in flat for key in each):
@@ -176,7 +179,10 @@ def _pairing_notices(first: ComparedRun, run: ComparedRun) -> Iterator[tuple[str
 
 
 def _draw(table: pd.DataFrame) -> Figure:
-    """Draw certified Dice against sigma: one panel per data set and pairing, one colour and marker per run."""
+    """Draw certified Dice against sigma.
+
+    There is a panel for each data set and pairing. Each run has its own colour and marker.
+    """
     runs = list(dict.fromkeys(table["run"]))
     present = table[table["note"] != MISSING]
     panels = list(present.groupby(["dataset", "model", "regime", "denoiser"], sort=False))

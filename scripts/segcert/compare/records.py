@@ -1,4 +1,4 @@
-"""Differences between two runs according to their run records: first the causes, then their effects.
+"""Differences between the run records of two runs: first the causes, then their effects.
 
 Jobs are matched by rule and wildcards. Differences that only result from the runs' names, for example in paths, are
 ignored. Digests are taken from the records. An audit checks whether the files still match the digests.
@@ -31,7 +31,7 @@ NAMED = (f"reports/{RUN}/data.html",)
 IN_FULL = {"code", "environment"}  # params that are digests; the records also contain the values in full
 
 JobKey = tuple[str, tuple[tuple[str, str], ...]]
-Change = tuple[str, str, tuple[Any, Any], str]  # kind, name, values, place such as `settings.tau`
+Change = tuple[str, str, tuple[Any, Any], str]  # kind, name, old and new value, and place, such as `settings.tau`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Cause:
 
     kind: str
     name: str
-    old: Any  # `absent` if A lacks it
-    new: Any  # `absent` if B lacks it
+    old: Any  # `absent` if it is missing in A
+    new: Any  # `absent` if it is missing in B
     places: dict[str, int]  # number of affected jobs by rule and place, such as `certify settings.tau`
     jobs: int  # number of affected jobs
-    moved: int | None  # number of affected jobs whose files differ; None if none of their files are compared
+    moved: int | None  # number of affected jobs whose files differ, or None if none of their files are compared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +64,14 @@ class ChangedJob:
 
     job: str  # rule and wildcards
     rule: str
-    files: dict[str, tuple[str, str]]  # SHA-256 in A and in B of the files that differ, by path
+    files: dict[str, tuple[str, str]]  # maps the path of each file that differs to its SHA-256 in A and in B
     causes: list[str]  # names of the changes in the job itself; empty if only its inputs differ
     follows: list[str]  # upstream jobs whose files differ, or that only one run contains
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordsDiff:
-    """Differences between two runs according to their run records."""
+    """Differences between the run records of two runs."""
 
     causes: list[Cause]  # in the order of the first job that each affects; commits come last
     changed_jobs: list[ChangedJob]  # in topological order
@@ -123,8 +123,8 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
 class _Side:
     """Jobs and compared files of one of the two runs.
 
-    In all paths, the run's name is replaced by RUN. `made` and `read` map each job to a dict of the files that it made
-    or read: SHA-256 by path. `maker` maps paths to the jobs that made the files.
+    In all paths, the run's name is replaced by RUN. `made` and `read` map each job to the files that the job made or
+    read. The files are dicts that map paths to SHA-256. `maker` maps each path to the job that made the file.
     """
 
     def __init__(self, lineage: Lineage, skipped: tuple[str, ...]) -> None:
@@ -136,7 +136,7 @@ class _Side:
         for job in lineage.jobs:
             key = job.rule, tuple(sorted(job.record["wildcards"].items()))
             self.jobs[key] = job
-            if job.rule == "fetch":  # archives come from outside, so they count as inputs
+            if job.rule == "fetch":  # archives come from outside the run, so they count as inputs
                 self.made[key], self.read[key] = (
                     self._compared(job.outputs),
                     self._compared(job.inputs | job.extra_outputs),
@@ -155,7 +155,8 @@ class _Side:
     def parameters(self, key: JobKey, other: "_Side") -> dict[str, Any]:
         """Return a dict of a job's parameters with names such as `settings.tau`, leaving out the run's name.
 
-        Files of jobs that the other run lacks are removed from lists, because such jobs are reported separately.
+        If the other run does not contain a job, the files of this job are removed from lists, because such jobs are
+        reported separately.
         """
         alone = self.maker.keys() - other.maker.keys()
         flat = {}
@@ -181,7 +182,7 @@ class _Side:
 
 
 def _changed_inputs(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list[str]]:
-    """Return a job's changed inputs that no upstream job explains, and the upstream jobs whose files differ."""
+    """Return the changed inputs that are not explained by upstream jobs, and the upstream jobs whose files differ."""
     changes: list[Change] = []
     follows: dict[str, None] = {}
     for path, digests in _differing(a.read[key], b.read[key]):
@@ -203,7 +204,7 @@ def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
     for name, values in _recorded("code", old, new):
         yield "code", f"scripts/{name}", values, ""
     for name, values in _recorded("environment", old, new):
-        # Lock file entries: only the versions if these differ, otherwise the versions and the digests of their hashes.
+        # Of lock file entries, only the versions are shown if they differ, and otherwise the digests too.
         before, after = (", ".join(entry.split()[0] for entry in value.split(", ")) for value in values)
         yield "package", name, (before, after) if before != after else values, "locked"
     both = sorted(old["packages"].keys() & new["packages"].keys())
@@ -221,7 +222,7 @@ def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
 def _recorded(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yield the differences in a job's code or environment, of which the job's parameters contain digests.
 
-    If only the digests are recorded, yield them if they differ.
+    If the run records contain only the digests, the digests are yielded if they differ.
     """
     digests = old["params"].get(name, ABSENT), new["params"].get(name, ABSENT)
     if old[name] and new[name]:
@@ -237,7 +238,7 @@ def _commit(git: Mapping[str, Any]) -> str:
 
 
 def leaves(params: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each value in nested mappings with its dotted name, such as `settings.tau`."""
+    """Yield each value in nested mappings together with its dotted name, such as `settings.tau`."""
     for name, value in params.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{before}{name}.")

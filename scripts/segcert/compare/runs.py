@@ -15,7 +15,7 @@ from segcert.provenance.records import RecordError, read_record
 from segcert.results.tables import METRICS, ResultsError, main_table, read_results
 from segcert.votes import read_header
 
-FEWEST, MOST = 2, 8  # numbers of runs on a page, for which there are eight markers
+FEWEST, MOST = 2, 8  # least and greatest number of runs on a page; there are eight markers
 DECIDING = ["tau", "alpha", "n0", "n", "method"]  # settings that decide certificates, as named in the configuration
 NAMES = ["dataset", "model", "regime", "denoiser", "group", "image"]
 # Columns of certificates.parquet that an older run may lack
@@ -33,9 +33,9 @@ class ComparedRun:
     name: str
     certificates: pd.DataFrame  # from certificates.parquet; columns in SHOWN that the file lacks contain NaN
     columns: list[str]  # columns that certificates.parquet contains
-    configuration: Mapping[str, Any]  # from the run record of its page; empty if there is no record
-    images: Mapping[str, Mapping[str, str]]  # SHA-256 of the pixels, by data set (only sets with votes) and image
-    paged: bool  # True if its page exists
+    configuration: Mapping[str, Any]  # from the run record of the page; empty if there is no record
+    images: Mapping[str, Mapping[str, str]]  # maps data sets with votes to the SHA-256 of each image's pixels
+    paged: bool  # True if the run's page exists
     decisions: tuple[str, str] | None = None  # notice about decisions that are not the first (provenance.ledger)
 
     @property
@@ -51,7 +51,10 @@ class ComparedRun:
         return main_table(self.certificates)
 
     def outdated(self) -> list[str]:
-        """Return the settings that differ between the page and the certificates, as after an unfinished change."""
+        """Return the settings that differ between the page and the certificates.
+
+        They differ if settings were changed and the run was not finished afterwards.
+        """
         return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
 
 
@@ -136,7 +139,7 @@ def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optio
 
 
 def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[list[str]]:
-    """Return, for each table, the columns that it lacks although they are expected or another table contains them."""
+    """Return, for each table, the columns that it lacks but that are expected or contained in another table."""
     wanted = dict.fromkeys(expected)
     for columns in tables:
         wanted |= dict.fromkeys(columns)

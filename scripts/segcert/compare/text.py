@@ -16,8 +16,8 @@ from segcert.provenance.lineage import Lineage
 from segcert.results.tables import MODEL
 
 WIDTH = 100
-MOST_ROWS = 24  # number of rows to show for each metric, with the largest differences
-MOST_NAMES = 3  # number of names to show, out of the jobs that only one run contains
+MOST_ROWS = 24  # maximum number of rows for each metric: those with the largest differences
+MOST_NAMES = 3  # maximum number of names of jobs that only one run contains
 SHORT = 40  # longest value that is shown in full, in characters
 
 
@@ -78,7 +78,7 @@ def _causes(records: RecordsDiff) -> Iterator[str]:
             yield from _wrap(f"  only in {side} ", f"{_count_jobs(counts)}: {', '.join(names)}")
     for cause in records.causes:
         if cause.kind == "git":
-            # first 12 digits of the commit, and "with changes" if it has changes
+            # first 12 digits of the commit, followed by "with changes" if files were changed
             old, new = (" ".join([state[:12], *state.split()[1:]]) for state in (cause.old, cause.new))
             yield from _wrap("  git       ", f"{_count_jobs({f'commit {old} -> {new}': cause.jobs})}")
 

@@ -1,4 +1,4 @@
-"""Typed model of the configuration, and error messages that include the configuration line to write."""
+"""Typed model of the configuration, and error messages that suggest the configuration line to write."""
 
 from segcert.config.errors import ConfigError
 from segcert.config.schema import Config

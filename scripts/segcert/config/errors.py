@@ -1,4 +1,4 @@
-"""Error messages for invalid configurations. Each message includes the configuration line to write instead."""
+"""Error messages for invalid configurations. Each message suggests the configuration line to write instead."""
 
 import difflib
 from typing import Any
@@ -13,11 +13,14 @@ OWN: dict[str, type[BaseModel]] = {"own_data": OwnData, "own_models": OwnModel}
 
 
 class ConfigError(ValueError):
-    """Error for an invalid configuration. The message names the key and the configuration line to write instead."""
+    """Error for an invalid configuration. The message names the key and suggests the configuration line to write."""
 
 
 def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
-    """Return a one-line message about a problem that pydantic found: the key, the problem and what to write instead."""
+    """Return a one-line message about a problem that pydantic found.
+
+    It contains the key, the problem, and the text to write instead.
+    """
     keys = [key for key in problem["loc"] if isinstance(key, str)]
     if problem["type"] == "value_error":
         return f"{'.'.join(keys)}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")

@@ -192,7 +192,7 @@ class OwnModel(Section):
 
     @property
     def pretrained(self) -> str | None:
-        """Path of the file with the pretrained network; None if the pipeline trains the network."""
+        """Path of the file with the pretrained network, or None if the pipeline trains the network."""
         return self.program or self.weights
 
     def filled(self, **values: int) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _table(model: type[BaseModel], prefix: str) -> str:
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
-    """Describe the allowed values of a key as text: the type, choices and range in its JSON schema."""
+    """Describe the allowed values of a key as text: the type, the choices and the range in the key's JSON schema."""
     if "anyOf" in schema:
         return " or ".join(map(_kind, schema["anyOf"]))
     if "$ref" in schema:
@@ -121,7 +121,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return "any value"
     bounds = []
     for key, sign in BOUNDS.items():
-        if key in schema:  # large bounds are powers of two
+        if key in schema:  # large bounds are shown as powers of two
             bound = f"{schema[key]:g}" if schema[key] < 10**9 else f"2^{math.log2(schema[key]):g}"
             bounds.append(f"{sign} {bound}")
     if "multipleOf" in schema:
@@ -141,7 +141,7 @@ def _collection(schema: Mapping[str, Any]) -> str:
 
 
 def _meaning(text: str) -> str:
-    """Return a description as Markdown for a table cell, in which the names of pages in docs/ are links."""
+    """Return a description as Markdown for a table cell. The names of pages in docs/ become links."""
     quoted = text.split("`")
     quoted[::2] = [part.replace("<", "&lt;").replace("|", "\\|") for part in quoted[::2]]
     return re.sub(r"docs/([\w/-]+)\.md", lambda page: f"[{page[1].split('/')[-1]}](../{page[1]}.md)", "`".join(quoted))

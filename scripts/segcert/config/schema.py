@@ -201,7 +201,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sigmas_are_short(self) -> Self:
-        rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # the digits that file names contain
+        rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # file names contain these digits
         if rounded != self.sigmas:
             raise ValueError(
                 f"`sigmas`: found {in_yaml(self.sigmas)}; expected at most six significant digits. "
@@ -264,7 +264,10 @@ class Config(Section):
         return self
 
     def warnings(self) -> list[str]:
-        """List settings that are allowed but probably not intended: noise levels for which no network is trained."""
+        """Return warnings about settings that are allowed but may be mistakes.
+
+        For example, no network may be trained for one of the noise levels.
+        """
         lowest, highest = min(self.sigmas), max(self.sigmas)
         warnings = []
         if "noise" in self.regimes and highest > self.segmenter.sigma_max:

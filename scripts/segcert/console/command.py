@@ -1,4 +1,4 @@
-"""The Snakemake command that started this run, for users to repeat."""
+"""The Snakemake command that started this run, for a user to repeat."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Log handler that shows a run in place of Snakemake's own output; Snakemake still writes its log file.
+"""Log handler that shows a run in place of Snakemake's own output. Snakemake still writes its log file.
 
 The handler is not a logger plugin, because Snakemake refuses a profile with a plugin that is not installed, and segcert
 need not be installed. The rules set the handler up instead.
@@ -20,12 +20,12 @@ from tqdm import tqdm
 from segcert.console.run_lines import RunLines, without_frame
 
 BAR = "{n_fmt}/{total_fmt} {bar:20} {elapsed} {desc}"
-SHELLS = {"bash", "dash", "sh"}  # a job's shell keeps running until the job has ended
+SHELLS = {"bash", "dash", "sh"}  # a job's shell runs until the job has ended
 SNAKEMAKES = "DefaultStreamHandler"  # name of Snakemake's handler that writes to the terminal
 
 
 class Screen:
-    """Screen that shows a run: on a terminal, lines above a progress bar; on a pipe, only the lines.
+    """Screen that shows a run. On a terminal, it shows lines above a progress bar; on a pipe, it shows only lines.
 
     Output that jobs write to the terminal is shown above the bar too, line by line.
     """
@@ -72,7 +72,7 @@ class Screen:
 
 
 class Relay:
-    """Relay that shows on the screen the lines that this process's child processes write to stdout or stderr.
+    """Relay that takes the lines that child processes write to stdout or stderr, and shows them on the screen.
 
     Because child processes write to a pipe, not to a terminal, they draw no bars. This process still writes to the
     terminal.
@@ -91,7 +91,10 @@ class Relay:
         self._thread.start()
 
     def close(self) -> None:
-        """Let later child processes write to the terminal. Wait at most a second for the output of the running ones."""
+        """Let later child processes write to the terminal.
+
+        The method waits at most a second for the output of the child processes that are running.
+        """
         os.dup2(self.terminal, self.descriptor)
         self._thread.join(timeout=1)
 
@@ -136,7 +139,10 @@ class RunHandler(logging.Handler):
 
 
 class PlainErrors(logging.Formatter):
-    """Formatter that removes Snakemake's frame around configuration errors from the text of another formatter."""
+    """Formatter that removes the location in segcert's rules from configuration errors.
+
+    The text to shorten comes from the formatter `inner`.
+    """
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -158,7 +164,7 @@ def show_run(
 ) -> None:
     """Show a line per job of this run, unless it is a dry run or the command line requests Snakemake's own output.
 
-    Ctrl-C prints one line instead of a traceback, also during a dry run.
+    Ctrl-C prints one line instead of a traceback, even during a dry run.
 
     Parameters
     ----------
@@ -213,7 +219,10 @@ def stop_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) ->
 
 
 def _stop_jobs(stop: Callable[[], object]) -> None:
-    """Start no more jobs, and send SIGTERM to each process of the running jobs, including processes still starting."""
+    """Start no more jobs, and send SIGTERM to each process of the running jobs.
+
+    Processes that are still starting get the signal too.
+    """
     stop()
     stopped = set()
     while True:

@@ -1,4 +1,7 @@
-"""Lines that show a run's progress, one per finished job, made from the records of Snakemake's log."""
+"""Lines that show a run's progress, with one line per finished job.
+
+The lines are made from the records of Snakemake's log.
+"""
 
 import logging
 import os
@@ -10,9 +13,9 @@ from typing import Any
 
 from segcert.io.progress import printable
 
-TAIL = 15  # number of lines shown of a failed job's log
+TAIL = 15  # number of lines of a failed job's log to show
 TAIL_BYTES = 1 << 16
-# Messages without an event that do not help users. All other messages are shown, so that no message is lost.
+# Log messages that have no event and do not help users. All other messages are shown, so that none is lost.
 NOISE = re.compile(
     r"Assuming unrestricted shared|Building DAG|Using shell|Select jobs|Conda environments: ignored|"
     r"Singularity containers: ignored|Group jobs: inactive|Shutting down|Complete log|Elapsed time|"
@@ -40,15 +43,15 @@ class Job:
 
 @dataclass
 class RunLines:
-    """The state of a run, as its log records describe it.
+    """State of a run, according to its log records.
 
     Parameters
     ----------
     log
         Path of Snakemake's complete log, or None.
     is_target
-        Function that returns True for a rule that only names files, such as `all`. Such rules run nothing and are not
-        counted.
+        Function that returns True for a rule that only requests files, such as `all`. Such rules run nothing and are
+        not counted.
     """
 
     log: str | None
@@ -104,12 +107,12 @@ class RunLines:
         return [f"Finished in {record.created - self.begun:.0f} s."]
 
     def _job_error(self, record: Any) -> list[str]:
-        if record.indent or self.interrupted:  # indent: a job of a group, named in the group's error
+        if record.indent or self.interrupted:  # `indent` marks a job of a group; the group's error names it
             return []
         unknown = Job(record.rule_name.replace("_", " "), "", record.created)
         job = self.failed[record.jobid] = self.running.pop(record.jobid, unknown)
         lines = [f"FAILED: {job.name}, after {record.created - job.begun:.1f} s"]
-        for log in record.log:  # the rule's log and, on a cluster, the executor's
+        for log in record.log:  # the rule's log and, on a cluster, the executor's log
             lines += tail(log)
         return lines
 
@@ -152,7 +155,7 @@ def names(jobs: Iterable[Job]) -> str:
 
 
 def item_of(wildcards: Mapping[str, Any] | None) -> str:
-    """Return the values of a job's wildcards as text. The wildcard's name precedes a value that begins with a digit."""
+    """Return the values of a job's wildcards as text. A value that begins with a digit follows its name."""
     values = []
     for name, value in (wildcards or {}).items():
         text = printable(str(value)).replace("\n", "\\n")
@@ -175,5 +178,5 @@ def tail(log: str) -> list[str]:
 
 
 def without_frame(text: str) -> str:
-    """Remove the location in segcert's rules, which does not help users, from the text of a WorkflowError."""
+    """Return the text of a WorkflowError without the location in segcert's rules, which does not help users."""
     return FRAME.sub("", text)

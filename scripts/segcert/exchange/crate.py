@@ -1,7 +1,7 @@
 """Pack a finished run as a Workflow Run RO-Crate: the run's files, the software, and metadata about both.
 
-The format is RO-Crate 1.1 with the profiles Process, Workflow and Provenance Run Crate 0.5. All dates come from the run
-records, so packing a run again produces identical metadata.
+The format is RO-Crate 1.1 with the profiles Process Run Crate, Workflow Run Crate and Provenance Run Crate, version
+0.5. All dates come from the run records, so packing a run again produces identical metadata.
 """
 
 import mimetypes
@@ -64,11 +64,11 @@ def write_crate(
     run
         Name of the run.
     out
-        Crate folder; by default reports/<run>.crate in `root`. An existing crate is replaced.
+        Folder for the crate. The default is reports/<run>.crate in `root`. An existing crate is replaced.
     root
         Folder that contains data/, models/, results/ and reports/.
     software
-        Folder that contains segcert's Snakefile and scripts/; by default `root`, which is correct for a checkout.
+        Folder that contains segcert's Snakefile and scripts/. The default is `root`, which is correct for a checkout.
 
     Returns
     -------
@@ -80,7 +80,8 @@ def write_crate(
     Raises
     ------
     LineageError, CrateError
-        If the run does not exist or is not finished, a file has changed since its job made it, or `out` is not a crate.
+        If the run does not exist or is unfinished, if a file has changed since its job made it, or if `out` is not a
+        crate.
     """
     root = Path(root)
     out = Path(out) if out else root / "reports" / f"{run}.crate"
@@ -128,7 +129,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _describe(contents: Contents, folder: Path, author: str, author_name: str) -> ROCrate:
-    """Return the metadata of a run and of the files in its new crate, `folder`. `author` is the @id of the author."""
+    """Return the metadata of a run and of the files in its new crate, `folder`. `author` is the author's @id."""
     citation = yaml.safe_load((folder / "CITATION.cff").read_text())
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)

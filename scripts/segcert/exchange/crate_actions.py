@@ -1,8 +1,9 @@
 """Tools, steps and actions with which a crate describes a run (profile Provenance Run Crate 0.5).
 
-Each rule is a step, and its script is a tool. Each run record becomes a CreateAction (the job's inputs, outputs, times
-and hardware) and a ControlAction (the step that started the job). A further CreateAction describes the run of the
-complete workflow, and an OrganizeAction describes the run of Snakemake. https://w3id.org/ro/wfrun/provenance/0.5
+Each rule is a step, and its script is a tool. Each run record becomes a CreateAction with the job's inputs, outputs,
+times and hardware, and a ControlAction with the step that started the job. A further CreateAction describes the run of
+the complete workflow, and an OrganizeAction describes the run of Snakemake. The profile is described at
+https://w3id.org/ro/wfrun/provenance/0.5.
 """
 
 import dataclasses
@@ -63,7 +64,7 @@ class Work:
         return list(dict.fromkeys(_step_id(job) for job in self.jobs))
 
     def packages(self, script: str) -> list[str]:
-        """Add the packages that a script imported; return their @ids, which are package URLs (purl)."""
+        """Add the packages that a script imported, and return their @ids, which are package URLs (purl)."""
         purls = set()
         for job in self.jobs:
             if job_script(job) != script:
@@ -76,7 +77,7 @@ class Work:
         return sorted(purls)
 
     def add_actions(self) -> list[str]:
-        """Add the steps and the actions; return the @ids of the actions."""
+        """Add the steps and the actions, and return the @ids of the actions."""
         first: dict[str, Job] = {}
         for job in self.jobs:
             first.setdefault(_step_id(job), job)
@@ -126,7 +127,7 @@ class Work:
         return text
 
     def _add_values(self, job: Job) -> list[str]:
-        """Add a job's wildcards, and its params that PARAMETERS lists, as PropertyValues; return their @ids."""
+        """Add a job's wildcards and the params in PARAMETERS as PropertyValues, and return their @ids."""
         params = job.record["params"]
         settings = params["settings"] if isinstance(params.get("settings"), dict) else {}
         varied = {name: value for name, value in (settings | params).items() if name in PARAMETERS}
@@ -138,7 +139,7 @@ class Work:
         return identifiers
 
     def _add_usage(self, job: Job) -> list[str]:
-        """Add a job's time and peak memory as PropertyValues; return their @ids."""
+        """Add a job's time and peak memory as PropertyValues, and return their @ids."""
         identifiers = []
         for key, (name, unit) in USED.items():
             about = {"propertyID": f"urn:segcert:record:{key}", "unitCode": unit, "value": job.record[key]}
@@ -157,7 +158,7 @@ class Work:
         read = ["configuration.yaml", *self._add_parameters()]
         read += [group.identifier for group in contents.groups if group.title.startswith("raw")]
         for job in self.jobs:
-            if not job.rule.startswith("prepare"):  # extra outputs of other rules are archives
+            if not job.rule.startswith("prepare"):  # for other rules, the extra outputs are archives
                 read += [contents.identifiers[path] for path in job.extra_outputs if path in contents.described]
         read += [contents.identifiers[path] for path in contents.lineage.sources]
         results = (f"reports/{run}/", *(f"results/{run}/{table}.parquet" for table in TABLES))
@@ -186,7 +187,7 @@ class Work:
         )
 
     def _add_parameters(self) -> list[str]:
-        """Add the main configuration keys as workflow inputs; return the @ids of their values."""
+        """Add the main configuration keys as workflow inputs, and return the @ids of their values."""
         configuration = self.contents.page.record["params"]["configuration"]
         identifiers = []
         for name in PARAMETERS:
@@ -204,7 +205,7 @@ class Work:
         return identifiers
 
     def _add(self, identifier: str, kind: str, **properties: Any) -> str:
-        """Add an entity unless the crate already contains it; return its @id."""
+        """Add an entity unless the crate already contains it, and return its @id."""
         if not self.crate.get(identifier):
             filled = {name: value for name, value in properties.items() if value not in ([], None)}
             self.crate.add_jsonld({"@id": identifier, "@type": kind, **filled})

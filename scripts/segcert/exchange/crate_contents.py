@@ -46,14 +46,14 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """Contents of a crate, determined by a run's lineage. `software` is the folder that contains segcert's sources."""
+    """Contents of a crate, according to a run's lineage. `software` is the folder that contains segcert's sources."""
 
     lineage: Lineage
     software: Path
 
     @functools.cached_property
     def made(self) -> dict[str, str]:
-        """Dict that maps the path of each file that the jobs made, including extra outputs, to its SHA-256."""
+        """Dict with the path and the SHA-256 of each file that the jobs made, including extra outputs."""
         made: dict[str, str] = {}
         for job in self.lineage.jobs:
             made |= job.outputs | job.extra_outputs
@@ -61,7 +61,7 @@ class Contents:
 
     @functools.cached_property
     def files(self) -> dict[str, str]:
-        """Dict that maps the path of each file of the run that the crate contains to its SHA-256."""
+        """Dict with the path and the SHA-256 of each file of the run that the crate contains."""
         images = f"results/{self.lineage.run}/denoised/"
         files: dict[str, str] = {}
         for job in self.lineage.jobs:
@@ -70,7 +70,7 @@ class Contents:
 
     @functools.cached_property
     def groups(self) -> list[Group]:
-        """For each data set, a group of prepared images and masks, and a group of raw files."""
+        """Groups of files: for each data set, the prepared images and masks, and the raw files."""
         groups = []
         for job in self.lineage.jobs:
             if job.extra_outputs and job.rule.startswith("prepare"):
@@ -103,7 +103,7 @@ class Contents:
     def archives(self) -> dict[str, Entity]:
         """Dict that maps the path of each archive to its description.
 
-        `bytes`, `sha256` and `official` describe the file that was found; `url` and `page` are as published.
+        `bytes`, `sha256` and `official` describe the file that was found. `url` and `page` are the published addresses.
         """
         archives = {}
         for dataset, manifest in self.manifests.items():
@@ -118,7 +118,7 @@ class Contents:
 
     @functools.cached_property
     def described(self) -> dict[str, str]:
-        """Dict that maps the path of each file that the crate describes but does not contain to its SHA-256.
+        """Dict with the path and the SHA-256 of each file that the crate describes but does not contain.
 
         These are archives, files that no job made, and denoised examples.
         """
@@ -130,7 +130,7 @@ class Contents:
     def identifiers(self) -> dict[str, str]:
         """Dict that maps the path of every file of the run to its @id. All files in a group have the same @id.
 
-        The @id of an official archive is its address; the @id of any other file outside the crate is its digest.
+        The @id of an official archive is its address. The @id of any other file outside the crate is its digest.
         """
         identifiers = {path: quote(path) for path in self.files}
         for path, sha256 in self.described.items():
@@ -147,7 +147,7 @@ class Contents:
         return self.lineage.makers[f"reports/{self.lineage.run}/index.html"]
 
     def check(self) -> None:
-        """Raise CrateError unless the run is finished and every file in the crate is as its job made it."""
+        """Raise CrateError unless the run is finished and all files for the crate are as their jobs made them."""
         root, run = self.lineage.root, self.lineage.run
         if f"reports/{run}/index.html" not in self.lineage.makers:
             raise CrateError(
@@ -172,7 +172,10 @@ class Contents:
                 )
 
     def replaced_code(self, job: Job) -> list[str]:
-        """Return a job's code files that the sources, and thus the crate, lack or contain in a different version."""
+        """Return a job's code files that are missing from the sources, or different in them.
+
+        The crate contains the sources.
+        """
         replaced = []
         for name, digest in job.record["code"].items():
             path = self.software / "scripts" / name
@@ -181,7 +184,7 @@ class Contents:
         return replaced
 
     def add_data(self, crate: ROCrate) -> list[str]:
-        """Describe the data sets and the files outside the crate; return the @ids of all data entities."""
+        """Describe the data sets and the files outside the crate, and return the @ids of all data entities."""
         parts: dict[str, list[str]] = {name: [] for name in self.cards}
         for group in self.groups:
             crate.add_jsonld(self._describe_group(group))
@@ -190,7 +193,7 @@ class Contents:
         for path in self.described:
             identifier = self.identifiers[path]
             if crate.get(identifier):
-                continue  # the same content under another name
+                continue  # the same content under a different name
             maker = self.lineage.makers.get(path)
             dataset = str(maker.record["wildcards"].get("dataset", "")) if maker else ""
             entity = {"@id": identifier} | self._describe_file(path)
@@ -276,5 +279,5 @@ def refs(identifiers: Iterable[str]) -> Any:
 
 
 def one_or_many(values: list[Any]) -> Any:
-    """Return the value itself if there is only one, otherwise the list, as RO-Crate 1.1 requires."""
+    """Return the value itself if there is only one, and the list otherwise, as RO-Crate 1.1 requires."""
     return values[0] if len(values) == 1 else values

@@ -19,7 +19,7 @@ from segcert.plan.forecast import Forecast, make_forecast
 from segcert.plan.jobs import ForecastError, JobGraph
 
 FOR_IMAGES = ("sigma", "shape", "tau", "alpha", "method", "n0", "k")
-TYPED = {"as_json": "--json", "changes": "KEY=VALUE"}  # on the command line; other options are --NAME
+TYPED = {"as_json": "--json", "changes": "KEY=VALUE"}  # as typed on the command line; all other options are --NAME
 MEASURED = Path("benchmarks/results")
 EXAMPLES = "For example: segcert plan --config config/paper.yaml, or: segcert plan --sigma 0.25 --shape 256x256"
 TIME = {"h": 3600.0, "min": 60.0, "s": 1.0}
@@ -54,7 +54,8 @@ def plan_run(
     """Return the forecast of a run, as text or as JSON.
 
     `read_graph` gets the jobs from Snakemake. `config` lists configuration files and settings of the form KEY=VALUE.
-    `hardware` and `images` are as for `make_forecast`. Raises ForecastError if a file or a measurement is missing.
+    `hardware` and `images` have the same meaning as in `make_forecast`. Raises ForecastError if a file or a measurement
+    is missing.
     """
     changes = [each for each in config if "=" in each]
     files = [each for each in config if "=" not in each]
@@ -75,7 +76,7 @@ def plan_run(
 def plan_image(
     sigma: float | None, shape: str | None, *, tau: float, alpha: float, method: str, n0: int, k: int
 ) -> str:
-    """Describe an image's certificate: its radius and the draws that it needs, as text.
+    """Return, as text, the radius of an image's certificate and the number of draws that the certificate needs.
 
     Raises CertificationError for values out of range.
     """
@@ -110,7 +111,7 @@ def to_json(forecast: Forecast) -> str:
 
 def to_text(forecast: Forecast) -> str:
     """Return a forecast as text for a terminal."""
-    # On a terminal, tables fit its width. In a file or a pipe, they are as wide as they need to be.
+    # On a terminal, tables are fitted to its width. In a file or a pipe, they are as wide as necessary.
     width = shutil.get_terminal_size((240, 24)).columns
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
     todo = f"{forecast.todo} of them have to run"

@@ -33,7 +33,7 @@ from segcert.provenance.records import SUFFIX, RecordError, load_record
 
 SEGMENTER = "models/segmenter/{dataset}/{model}-{regime}"
 DENOISER = "models/denoiser/{source}"
-LAST, HISTORY = "last.safetensors", "history.csv"  # in the folders of networks that the pipeline trains
+LAST, HISTORY = "last.safetensors", "history.csv"  # files in the folder of each network that the pipeline trains
 
 
 class RunError(ValueError):
@@ -103,7 +103,10 @@ class ConfiguredRun:
         return warnings
 
     def titles(self) -> dict[str, str]:
-        """Return a dict that maps data sets to titles. The title of a synthetic data set contains "synthetic"."""
+        """Return a dict that maps data sets to titles.
+
+        The title of a synthetic data set contains the word "synthetic".
+        """
         titles = {}
         for name, about in self.about.items():
             says_so = not about.synthetic or "synthetic" in about.title.lower()
@@ -123,21 +126,24 @@ class ConfiguredRun:
         return self.about[dataset].channels
 
     def decision(self) -> dict[str, Any]:
-        """Return the settings of `certify`."""
+        """Return the settings of the rule `certify`."""
         config = self.config
         return {"tau": config.tau, "alpha": config.alpha, "method": config.method, "k": config.kfwer_k} | (
             {"looks": config.looks} if config.looks else {}
         )
 
     def looks(self) -> dict[str, Any]:
-        """Return the planned looks, with the settings that decide when the draws end; an empty dict without looks."""
+        """Return the planned looks and the settings that determine when an image's draws end.
+
+        If no looks are planned, the result is empty.
+        """
         if not self.config.looks:
             return {}
         settings = self.config.model_dump(include={"tau", "alpha", "method", "stop_at_abstention"})
         return {"ns": self.config.looks, "k": self.config.kfwer_k, **settings}
 
     def preprocessing(self, dataset: str) -> dict[str, Any]:
-        """Return the settings for reading a data set's files: the keys of `segcert.networks.folders.Preprocessing`."""
+        """Return the settings for reading a data set's files, with the keys of `networks.folders.Preprocessing`."""
         about = self.about[dataset]
         window = list(about.window) if about.window else None
         own = self.own_folders.get(dataset)
@@ -155,7 +161,10 @@ class ConfiguredRun:
         return {"split": self.config.splits.get(dataset), "exclude": self.config.exclude.get(dataset, [])}
 
     def split_file(self, dataset: str) -> list[str]:
-        """Return a list with the .json file that defines a data set's split; an empty list if a rule defines it."""
+        """Return a list with the .json file that defines a data set's split.
+
+        The list is empty if a split rule is configured instead.
+        """
         split = self.config.splits.get(dataset, "")
         return [split] if split.endswith(".json") else []
 
@@ -164,12 +173,15 @@ class ConfiguredRun:
         return self.config.own_data[dataset].model_dump()
 
     def measured_code(self, dataset: str) -> list[str | None]:
-        """Return the code digests of user-supplied measurements. If one changes, the measuring jobs run again."""
+        """Return the code digests of user-supplied measurements. If a digest changes, the measuring jobs run again."""
         own = applicable(self.config.measurements, self.about[dataset].classes)
         return [code_of(name) for name in own if ":" in name]
 
     def shards(self, dataset: str) -> int:
-        """Return the number of shards into which a data set's test images are split, one for each sampling job."""
+        """Return the number of shards into which a data set's test images are split.
+
+        There is one sampling job for each shard and noise level of a pairing.
+        """
         return self._shards[dataset]
 
     @cached_property
@@ -216,7 +228,7 @@ class ConfiguredRun:
 
     @cached_property
     def pairings(self) -> list[tuple[str, str, str]]:
-        """Model, regime and denoiser of each pairing; the regime `denoised` is never paired with "none"."""
+        """Model, regime and denoiser of each pairing. The regime `denoised` is always paired with a denoiser."""
         every = [(model, regime, denoiser) for (model, regime), denoiser in product(self.models, self.config.denoisers)]
         return [pairing for pairing in every if pairing[1:] != ("denoised", "none")]
 
@@ -232,18 +244,21 @@ class ConfiguredRun:
         return {dataset: "+".join(shared) if dataset in shared else dataset for dataset in self.about}
 
     def segmenter_files(self, dataset: str, model: str, regime: str) -> list[str]:
-        """Return two files of a segmenter: the weights or the exported network, and the configuration."""
+        """Return the paths of a segmenter's two files: the weights or the exported network, and the configuration."""
         folder = SEGMENTER.format(dataset=dataset, model=model, regime=regime)
         return [f"{folder}/{PROGRAM if model in self.exported else WEIGHTS}", f"{folder}/{CONFIG}"]
 
     def denoiser_folder(self, dataset: str, denoiser: str) -> str | None:
-        """Return the folder of the denoiser in front of a data set's segmenters; None for "none"."""
+        """Return the folder of the denoiser in front of a data set's segmenters, or None if `denoiser` is "none"."""
         if denoiser == "none":
             return None
         return DENOISER.format(source=self.sources[dataset] if denoiser == "ddpm" else denoiser)
 
     def denoiser_files(self, dataset: str, denoiser: str) -> list[str]:
-        """Return the files of the denoiser in front of a data set's segmenters; an empty list for "none"."""
+        """Return the files of the denoiser in front of a data set's segmenters.
+
+        The list is empty if `denoiser` is "none".
+        """
         folder = self.denoiser_folder(dataset, denoiser)
         return [f"{folder}/{name}" for name in DENOISER_FILES] if folder else []
 
@@ -254,7 +269,7 @@ class ConfiguredRun:
 
     @cached_property
     def learned_denoisers(self) -> list[tuple[str, str]]:
-        """Each data set whose denoiser the pipeline trains, with the data sets on which the denoiser is trained."""
+        """Data sets whose denoisers the pipeline trains, with the data sets on which each denoiser is trained."""
         return list(self.sources.items()) if "ddpm" in self.diffusion else []
 
     def histories(self) -> tuple[list[str], list[str]]:
@@ -275,7 +290,7 @@ class ConfiguredRun:
         return {denoiser: self.denoiser_folder(dataset, denoiser) for denoiser in self.diffusion}
 
     def denoising_calls(self, denoiser: str) -> int:
-        """Return the number of denoiser calls per draw; 1 if there is no denoiser."""
+        """Return the number of denoiser calls per draw, or 1 if there is no denoiser."""
         return 1 if denoiser == "none" else self.config.denoising_steps
 
     def memory(self, denoiser: str) -> int:
@@ -283,11 +298,14 @@ class ConfiguredRun:
         return 12000 if denoiser == "adm256" else 4000
 
     def memory_of_tuning(self, regime: str) -> int:
-        """Return the memory, in MiB, of a training job. In the regime `denoised`, such a job also loads a denoiser."""
+        """Return the memory, in MiB, for a training job. In the regime `denoised`, the job also loads a denoiser."""
         return self.memory(self.diffusion[0] if regime == "denoised" else "none")
 
     def paired_folders(self, dataset: str) -> list[list[list[str | None]]]:
-        """Return each pairing with the folders of its segmenter and of its denoiser (None for "none")."""
+        """Return the pairings, each with the folders of its segmenter and its denoiser.
+
+        The folder of the denoiser "none" is None.
+        """
         paired: list[list[list[str | None]]] = []
         for model, regime, denoiser in self.pairings:
             segmenter = SEGMENTER.format(dataset=dataset, model=model, regime=regime)
@@ -299,21 +317,27 @@ class ConfiguredRun:
         return self.pretrained[model]
 
     def start_files(self, dataset: str, model: str, regime: str) -> list[str]:
-        """Return the files of the segmenter that the regime `denoised` starts from; an empty list for other regimes."""
+        """Return the files of the segmenter from which training in the regime `denoised` starts.
+
+        For other regimes, the list is empty.
+        """
         return self.segmenter_files(dataset, model, "clean") if regime == "denoised" else []
 
     def tuning_files(self, dataset: str, regime: str) -> list[str]:
-        """Return the files of the denoiser that the regime `denoised` trains with; an empty list for other regimes."""
+        """Return the files of the denoiser that is used for training in the regime `denoised`.
+
+        For other regimes, the list is empty.
+        """
         return self.denoiser_files(dataset, self.diffusion[0]) if regime == "denoised" else []
 
     def history(self, dataset: str, model: str, regime: str) -> list[str]:
-        """Return a list with the training history of a segmenter; an empty list for a pretrained network."""
+        """Return a list with the path of a segmenter's training history, or an empty list for a pretrained network."""
         if regime == "given":
             return []
         return [f"{SEGMENTER.format(dataset=dataset, model=model, regime=regime)}/{HISTORY}"]
 
     def weights(self) -> list[str]:
-        """Return the weight file of each network."""
+        """Return the path of each network's weight file."""
         files = []
         for dataset, (model, regime, denoiser) in product(self.about, self.pairings):
             files += self.segmenter_files(dataset, model, regime)[:1]
@@ -321,7 +345,7 @@ class ConfiguredRun:
         return list(dict.fromkeys(files))
 
     def model_files(self) -> list[str]:
-        """Return all files of all networks."""
+        """Return the paths of all files of all networks."""
         files = []
         for dataset, (model, regime) in product(self.about, self.models):
             files += self.segmenter_files(dataset, model, regime)
@@ -340,7 +364,7 @@ class ConfiguredRun:
         return [f"{folder}/README.md" for folder in dict.fromkeys(folders)]
 
     def network(self, dataset: str, model: str) -> dict[str, Any]:
-        """Return the architecture to build (segcert's own or user-supplied) and its arguments."""
+        """Return a dict with the architecture of a network (segcert's own or user-supplied) and its arguments."""
         about, own = self.about[dataset], self.config.own_models.get(model)
         if own:
             arguments = own.filled(
@@ -356,7 +380,10 @@ class ConfiguredRun:
         return {"architecture": model, "arguments": arguments}
 
     def segmenter_settings(self, dataset: str, regime: str) -> dict[str, Any]:
-        """Return the settings in section `segmenter` that training reads; an empty dict for a pretrained network."""
+        """Return the settings in the section `segmenter` that training uses.
+
+        For a pretrained network, the result is empty.
+        """
         if regime == "given":
             return {}
         of_networks = {argument for each in ARCHITECTURES.values() for argument in each.arguments}
@@ -371,16 +398,16 @@ class ConfiguredRun:
         return settings
 
     def denoiser_settings(self, source: str) -> dict[str, Any]:
-        """Return the settings in section `denoiser` that training reads."""
+        """Return the settings in the section `denoiser` that training uses."""
         channels, layers_per_block = self.config.denoiser.layout
         settings = self.config.denoiser.model_dump(exclude={"size", "shared"})
         settings["augmentation"]["flips"] &= all(self.about[dataset].any_orientation for dataset in source.split("+"))
         return settings | {"channels": channels, "layers_per_block": layers_per_block}
 
     def tuning(self, dataset: str, model: str, regime: str) -> dict[str, Any]:
-        """Return the settings for fine-tuning in the regime `denoised`; an empty dict for other regimes.
+        """Return the settings for fine-tuning in the regime `denoised`, or an empty dict for other regimes.
 
-        These settings include the folders of the denoiser and of the segmenter from which training starts.
+        The settings include the folder of the denoiser, and the folder of the segmenter from which training starts.
         """
         if regime != "denoised":
             return {}
@@ -395,8 +422,8 @@ class ConfiguredRun:
 def _require_files(config: Config) -> None:
     """Raise ConfigError for a configured file or folder that does not exist.
 
-    Without this check, Snakemake would keep outputs whose source file is missing. A path that a run record names is
-    accepted, because a clone contains a pretrained model but not the file from which it was imported.
+    Without this check, Snakemake would keep outputs whose source file is missing. A path that is listed in a run record
+    is accepted, because a clone contains a pretrained model but not the file from which the model was imported.
     """
     for name in config.models:
         own = config.own_models.get(name)
@@ -414,7 +441,7 @@ def _require_files(config: Config) -> None:
 
 
 def _missing(key: str, path: str) -> str:
-    """Return an error message for a path that does not exist. It suggests the most similar path in the folder."""
+    """Return an error message for a path that does not exist. The message suggests the most similar existing path."""
     folder = Path(path).expanduser().parent
     others = [str(other) for other in folder.iterdir()] if folder.is_dir() else []
     similar = difflib.get_close_matches(str(folder / Path(path).name), others, n=1)

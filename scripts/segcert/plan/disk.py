@@ -1,4 +1,4 @@
-"""Disk space of a run: exact if a formula determines it, otherwise estimated from measured bytes per value."""
+"""Disk space that a run needs. It is computed exactly if possible, and otherwise estimated from measured files."""
 
 import collections
 import dataclasses
@@ -23,7 +23,7 @@ class Space:
 
 
 def disk_of(work: Workload, jobs: Sequence[PlannedJob], per_value: Mapping[str, float]) -> list[Space]:
-    """Return the space for all files that the jobs write, including those that already exist.
+    """Return the space for all files that the jobs write, including files that already exist.
 
     `per_value` gives the compressed bytes per value that benchmarks/startup.py measured on a 64x64 phantom run.
     """
@@ -43,7 +43,7 @@ def disk_of(work: Workload, jobs: Sequence[PlannedJob], per_value: Mapping[str, 
             counts = work.images_of(job) * classes * pixels
             block_size = job.params["settings"]["block_size"]
             blocks = math.ceil(n0 / block_size) + math.ceil(n / block_size)  # a block contains draws of one stream
-            used["votes"] += 2 * counts * per_value["votes"]  # selection and estimation
+            used["votes"] += 2 * counts * per_value["votes"]  # of the selection draws and of the estimation draws
             used["blocks"] += blocks * counts * per_value["blocks"]
             if job.params["keep_draws"]:
                 bits = math.ceil(math.log2(classes))

@@ -1,4 +1,4 @@
-"""Cost of a run on given hardware: the time of each stage, predicted from measured network calls, and disk space."""
+"""Cost of a run on given hardware: disk space, and the time of each stage predicted from measured network calls."""
 
 import collections
 import dataclasses
@@ -20,18 +20,18 @@ STARTUP = "startup-cpu.json"
 
 @dataclasses.dataclass
 class Stage:
-    """Cost of the jobs of a rule that have to run.
+    """Cost of those jobs of a rule that have to run.
 
     Attributes
     ----------
     jobs, of
         Number of jobs that have to run, and number of all jobs of the rule.
     calls, unknown
-        Number of network calls, each on one image, and number of the calls whose time is not known.
+        Number of network calls, each on one image, and number of calls among them whose time is not known.
     gflop, seconds
-        Operations, in billions, and seconds of the calls whose time is known.
+        Number of operations, in billions, and time, in seconds, of the calls whose time is known.
     cpu_seconds
-        Seconds on one CPU core to start the jobs and to certify.
+        Time, in seconds, that one CPU core needs to start the jobs and to certify.
     """
 
     rule: str
@@ -53,7 +53,8 @@ class Forecast:
     hardware, device, why, others
         Short name and full name of the hardware, the reason for choosing it, and the short names of the other choices.
     used
-        Dict that maps the label of each measurement to the seconds of the network calls that it predicts.
+        Dict that maps the label of each measurement to the total time, in seconds, that was predicted from the
+        measurement.
     rates
         Lowest and highest throughput among all measurements on the hardware, in billions of operations per second.
     n, least_n
@@ -81,12 +82,12 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """Seconds of all network calls whose time is known."""
+        """Total time of the network calls whose time is known, in seconds."""
         return sum(stage.seconds for stage in self.stages)
 
     @property
     def cpu_seconds(self) -> float:
-        """Seconds on one CPU core to start all jobs and to certify."""
+        """Time, in seconds, that one CPU core needs to start all jobs and to certify."""
         return sum(stage.cpu_seconds for stage in self.stages)
 
     @property
@@ -160,9 +161,12 @@ def _read_startup(folder: Path) -> dict[str, Any]:
 
 
 def _cpu_seconds(work: Workload, job: PlannedJob, startup: dict[str, Any]) -> float:
-    """Return the seconds on one CPU core that a job needs in addition to its network calls (benchmarks/startup.py)."""
+    """Return the time, in seconds on one CPU core, that a job needs besides its network calls.
+
+    The time is predicted from the measurements of benchmarks/startup.py.
+    """
     imports, certify = startup["imports"], startup["work"]["certify"]
-    usual = statistics.median(imports.values())  # for a rule whose name differs from its script's
+    usual = statistics.median(imports.values())  # for a rule whose script has a different name
     seconds: float = imports.get(job.rule, usual) + startup["job"]["networks" if work.calls_of(job) else "others"]
     if job.rule == "certify":
         per_megapixel = certify[max(certify, key=int)]

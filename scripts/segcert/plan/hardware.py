@@ -1,4 +1,4 @@
-"""Measured throughput of networks on named hardware, and the seconds that network calls take at this throughput."""
+"""Measured throughput of networks on named hardware, and the time that network calls take at this throughput."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from segcert.plan.jobs import ForecastError
 from segcert.plan.workload import DENOISER, Calls, Network, sampled
 
 DRAWS = 110  # draws per image in benchmarks/throughput.py; with padding, they determine the number of copies
-CHANNELS, CLASSES = 1, 2  # in the images of benchmarks/
+CHANNELS, CLASSES = 1, 2  # of the images in benchmarks/
 
 
 class Measurement(NamedTuple):
@@ -22,7 +22,7 @@ class Measurement(NamedTuple):
 
     device: str
     file: str
-    calls: Sequence[Calls]  # calls on one image; the last network does most of the arithmetic
+    calls: Sequence[Calls]  # the calls on one image; the last network does most of the arithmetic
     images_per_second: float
 
     @property
@@ -32,19 +32,19 @@ class Measurement(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Label of the measurement: its networks, image size, precision, kind of call and file."""
+        """Label of the measurement: the networks, the image size, the precision, the kind of call and the file."""
         networks = " behind ".join(calls.network.label for calls in self.calls)
         last = self.calls[-1]
         return f"{networks}, {last.size}x{last.size}, {last.precision}, {last.kind} [{self.file}]"
 
 
 def measurement_for(calls: Calls, measured: Sequence[Measurement]) -> Measurement | None:
-    """Return the measurement that predicts the time of calls; None if calls of their kind were not measured.
+    """Return the measurement from which to predict the time of calls, or None if this kind of call was not measured.
 
     Training steps are predicted from measurements of training, and all other calls from measurements of the sampling
     loop. Measurements that agree with the calls in three properties are preferred, in this order: the use of a
     denoiser, the architecture (of the denoiser, if used), and the precision. Of the remaining measurements, the one
-    with the median throughput is returned; for an even number, the slower of the middle two.
+    with the median throughput is returned. If their number is even, it is the slower of the middle two.
     """
     fitting = [each for each in measured if each.calls[-1].training == calls.training]
     for quality in ("denoiser", "architecture", "precision"):
@@ -55,10 +55,10 @@ def measurement_for(calls: Calls, measured: Sequence[Measurement]) -> Measuremen
 
 
 def seconds_of(calls: Calls, measured: Sequence[Measurement]) -> tuple[float, str]:
-    """Return the predicted seconds of network calls, and the label of the measurement that predicts them.
+    """Return the predicted time of network calls, in seconds, and the label of the measurement behind the prediction.
 
-    The seconds are proportional to the number of operations in the calls. They are NaN if calls of this kind were not
-    measured, or if the operations cannot be counted.
+    The time is proportional to the number of operations in the calls. It is NaN if this kind of call was not measured,
+    or if the operations cannot be counted.
     """
     measurement = measurement_for(calls, measured)
     if measurement is None or math.isnan(calls.gflop):
@@ -67,7 +67,9 @@ def seconds_of(calls: Calls, measured: Sequence[Measurement]) -> tuple[float, st
 
 
 def read_hardware(folder: Path) -> dict[str, list[Measurement]]:
-    """Map NAME to the measurements in a folder's throughput-NAME.json and, if it exists, training-NAME.json.
+    """Return the measurements in a folder, as a dict with the names of the hardware as keys.
+
+    The measurements of the hardware NAME are in throughput-NAME.json and, if it exists, in training-NAME.json.
 
     Raises ForecastError if the folder contains no throughput-NAME.json.
     """
@@ -97,8 +99,9 @@ def choose_hardware(
     """Return the name of the hardware to forecast for, and the reason.
 
     If `name` is given, it is returned. Otherwise, the configured `device` decides between CPU and GPU; "auto" selects a
-    GPU if this machine has one. If several devices of this kind were measured, the one measured on images closest in
-    size to `size` (height and width of the run's images) is returned. Raises ForecastError if none was measured.
+    GPU if this machine has one. If several devices of this kind were measured, the device whose measured images are
+    closest in size to `size` (height and width of the run's images) is returned. Raises ForecastError if none was
+    measured.
     """
     if name is not None:
         if name not in known:

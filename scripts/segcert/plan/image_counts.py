@@ -1,4 +1,4 @@
-"""Numbers of training, validation and certified images, from the prepared data or else from published numbers."""
+"""Numbers of training, validation and certified images, from prepared data if possible or from published numbers."""
 
 import dataclasses
 from collections import Counter
@@ -33,8 +33,8 @@ def images_of(name: str, run: ConfiguredRun, index: Path, certified: int | None 
 
     The numbers for the phantom are in the configuration. For other data sets, they are read from `index`
     (data/prepared/<name>/index.csv) if this file exists. Otherwise, user-supplied images are counted in their folder,
-    and the numbers for a release follow from its published size and the split rule. At most `sampling.test_images`
-    images are certified; `certified` replaces the number of test images.
+    and the numbers for a release are computed from its published size and the split rule. At most
+    `sampling.test_images` images are certified; `certified` replaces the number of test images.
 
     Raises ForecastError if the numbers are not known.
     """

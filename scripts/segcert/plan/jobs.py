@@ -16,7 +16,7 @@ class PlannedJob:
     Attributes
     ----------
     rule, outputs, inputs, params
-        Name of the rule, paths of the files, and a dict of parameters by name.
+        Name of the rule, paths of its outputs and inputs, and a dict that maps the names of parameters to their values.
     stale
         True if the job would run.
     missing, changed_inputs
@@ -47,7 +47,7 @@ class PlannedJob:
 
 @dataclasses.dataclass(frozen=True)
 class JobGraph:
-    """All jobs of a run, each after the jobs whose outputs it reads, and the run's configuration as plain values."""
+    """All jobs of a run, in topological order, and the run's configuration as plain values."""
 
     jobs: list[PlannedJob]
     config: Mapping[str, Any]

@@ -22,7 +22,7 @@ from segcert.plan.jobs import JobGraph, PlannedJob
 from segcert.provenance.preparation import Preparation
 from segcert.report.captions import ADDED
 
-ANY_NUMBER = 1_000_000_000  # cores, GPUs or MiB: more than the rule of any job requests
+ANY_NUMBER = 1_000_000_000  # number of cores, GPUs or MiB, larger than any rule's request
 UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
 LIMITED_BY_MACHINE = ("gpu", "mem_mb")
 
@@ -32,10 +32,10 @@ class PlanError(ValueError):
 
 
 def read_plan(arguments: Sequence[str]) -> list[PlannedJob]:
-    """Return the jobs of a plan, each after the jobs whose outputs it reads.
+    """Return the jobs of a plan, in topological order: each job comes after the jobs whose outputs it reads.
 
-    `arguments` are those of the `snakemake` command. As with this command, the checkout's profile is used. Raises
-    PlanError if Snakemake cannot make the plan.
+    `arguments` are those of the command `snakemake`. Like this command, the function uses the checkout's profile.
+    Raises PlanError if Snakemake cannot make the plan.
     """
     return read_graph(arguments).jobs
 
@@ -112,7 +112,7 @@ def _show_prepared(workflow: Any, checkout: Preparation) -> None:
     times = dict.fromkeys(checkout.restored.pointers, time.time()) | checkout.changes.times
     workflow.iocache.mtime.update({path: Mtime(local=seconds) for path, seconds in times.items()})
     stored, metadata = workflow.persistence, checkout.metadata | checkout.restored.metadata
-    if not isinstance(stored, FilePersistence):  # records in a database, which the packed metadata does not cover
+    if not isinstance(stored, FilePersistence):  # a database, which the packed metadata does not cover
         return
     read = stored._io_read
 
@@ -171,7 +171,7 @@ def _planned(dag: Any, job: Any) -> PlannedJob:
         changed_inputs=sorted(map(str, reason.updated_input)),
         params_changed=bool(reason.params_changed),
         inputs_changed=bool(reason.input_changed),
-        incomplete=bool(reason.incomplete_output or reason.forced),  # Snakemake forces interrupted jobs
+        incomplete=bool(reason.incomplete_output or reason.forced),  # Snakemake marks interrupted jobs as forced
         follows=sorted({other.rule.name for other in dag.dependencies[job] if dag.needrun(other)}),
         wildcards=dict(job.wildcards.items()),
     )

@@ -1,4 +1,4 @@
-"""Report of stale jobs, stage by stage, and of the reasons why they are stale."""
+"""Report of stale jobs, stage by stage, and of the reasons for running them again."""
 
 import collections
 import json
@@ -10,13 +10,13 @@ from segcert.plan.snakemake_plan import read_plan
 from segcert.provenance.digests import load_value
 from segcert.provenance.preparation import Preparation
 
-SHOWN = 4  # reasons per stage, and differences per parameter
+SHOWN = 4  # maximum number of reasons per stage, and of differences per parameter, to show
 TITLES = {"environment": "locked packages", "target_code": "user-supplied code"}
 SHA256_DIGITS = 64
 
 
 def status(arguments: Sequence[str]) -> str:
-    """Describe, stage by stage, the jobs that `snakemake` with these arguments would run, and why.
+    """List, stage by stage, the jobs that `snakemake` with these arguments would run, and the reasons.
 
     Raises PlanError if Snakemake cannot make the plan.
     """
@@ -95,7 +95,7 @@ def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterat
 
 
 def _behind(value: Any) -> dict[str, str] | None:
-    """Return the dict of files or packages whose digest is `value`; None if it is not a stored value's digest."""
+    """Return the stored dict of files or packages whose digest is `value`, or None if there is no such dict."""
     if not isinstance(value, str) or len(value) != SHA256_DIGITS:
         return None
     found: dict[str, str] | None = load_value(value)
@@ -103,7 +103,7 @@ def _behind(value: Any) -> dict[str, str] | None:
 
 
 def _values(name: str, before: Any, now: Any) -> Iterator[str]:
-    """Yield a line for a parameter that differs; for a mapping, a line for each key that differs."""
+    """Yield a line about a parameter that differs. For a mapping, yield a line about each key that differs."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*before, *now]):
             if before.get(key) != now.get(key):

@@ -1,4 +1,4 @@
-"""Each job's network calls and operations, from the parameters that Snakemake would pass to the job's script."""
+"""Network calls and operations of each job, computed from the parameters that Snakemake would pass to its script."""
 
 import dataclasses
 import functools
@@ -20,19 +20,19 @@ from segcert.training.schedule import steps_of
 
 DENOISER, ADM, UNKNOWN = "denoiser", "adm256", "unknown"
 Kind = Literal["forward", "gradient", "training"]
-# Arithmetic in units of a forward pass. The gradient with respect to the image costs one more unit, and the gradient
-# with respect to the weights costs another one (Kaplan et al. 2020, section 2.1).
+# Operations of a call, in units of a forward pass. The gradient with respect to the image costs one more unit, and the
+# gradient with respect to the weights costs another unit (Kaplan et al. 2020, section 2.1).
 ARITHMETIC = {"forward": 1, "gradient": 2, "training": 3}
 
 
 class Network(NamedTuple):
-    """Description of a network by hashable values.
+    """Hashable description of a network.
 
     Attributes
     ----------
     architecture
-        Architecture of a segmenter, "denoiser", "adm256", or "unknown" for an exported network, whose operations
-        cannot be counted.
+        Architecture of a segmenter, "denoiser", "adm256", or "unknown" for an exported network, whose operations cannot
+        be counted.
     arguments
         Arguments with which the network is built, as JSON.
     """
@@ -76,7 +76,7 @@ class Calls(NamedTuple):
 
     @property
     def gflop(self) -> float:
-        """Number of operations in all calls, in billions; NaN if not known."""
+        """Number of operations in all calls, in billions, or NaN if it is not known."""
         return self.images * ARITHMETIC[self.kind] * network_size(self.network, self.channels, self.size).gflop
 
     @property
@@ -97,7 +97,7 @@ class Calls(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """Information that determines, together with a job's parameters, which network calls the job makes.
+    """Information about a run that, together with the parameters of a job, determines the job's network calls.
 
     Attributes
     ----------
@@ -121,13 +121,13 @@ class Workload:
         return cls(run.config, images, run.about, _networks_of(graph.jobs, run.about))
 
     def calls_of(self, job: PlannedJob) -> list[Calls]:
-        """Return all calls of a job; an empty list for a job without networks."""
+        """Return all calls of a job. For a job without networks, the list is empty."""
         if job.rule not in COUNTED:
             return []
         return [calls for calls in COUNTED[job.rule](self, job) if calls.images]
 
     def images_of(self, job: PlannedJob) -> int:
-        """Return the number of test images that a job uses: all those of its data set, or those in its shard."""
+        """Return the number of test images that a job uses: all test images of its data set, or those in its shard."""
         count = self.images[job.wildcards["dataset"]].test
         if "shard" not in job.wildcards:
             return count
@@ -230,7 +230,7 @@ def _networks_of(jobs: Sequence[PlannedJob], sets: Mapping[str, Dataset]) -> dic
 
 
 def sources(job: PlannedJob) -> list[str]:
-    """Return the data sets whose images a job reads: one, or all those on which a denoiser is trained."""
+    """Return the data sets whose images a job reads: a single one, or all data sets on which a denoiser is trained."""
     return (job.wildcards.get("source") or job.wildcards["dataset"]).split("+")
 
 

@@ -40,14 +40,14 @@ LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "crit
 
 
 def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False) -> str:
-    """Return one SHA-256 of all the code that a script runs. The parameters are those of `code_files`."""
+    """Return a single SHA-256 of all the code that a script runs. Takes the same arguments as `code_files`."""
     return value_digest(code_files(script, *loaded, root=root, messages=messages))
 
 
 def code_files(
     script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False
 ) -> dict[str, str]:
-    """Return a dict that maps the relative path of a script and of each module that it imports to a syntax digest.
+    """Return the syntax digests of a script and of every module that it imports, as a dict with relative paths as keys.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def code_files(
     loaded
         Paths of modules below `root` that the script loads by name, without an import statement.
     root
-        Folder from which imports are resolved; by default the script's folder.
+        Folder in which imported modules are looked up. The default is the script's folder.
     messages
         True to include the text of errors and log messages.
     """
@@ -66,9 +66,11 @@ def code_files(
 
 
 def syntax_digest(source: bytes, name: str) -> str:
-    """Return the SHA-256 of a Python source's syntax tree, without docstrings and the text of errors and log messages.
+    """Return the SHA-256 of the syntax tree of Python source code.
 
-    Raises SyntaxError for invalid source code. The error contains `name` as the file name.
+    The digest leaves out docstrings and the text of errors and log messages.
+
+    Raises SyntaxError for invalid source code, with `name` as the file name.
     """
     return CodeFile.parse(source, name).digest
 
@@ -76,7 +78,7 @@ def syntax_digest(source: bytes, name: str) -> str:
 def target_digest(target: str) -> str | None:
     """Return the code digest of a user-supplied module, given as `package.module:name`. The module is not imported.
 
-    Return None for an installed package, which the locked environment covers, and for a module that is not found.
+    Return None for an installed package, because the locked environment covers it, and for a module that is not found.
     """
     closure = target_closure(target)
     if closure is None:
@@ -85,11 +87,13 @@ def target_digest(target: str) -> str | None:
 
 
 def target_closure(target: str) -> dict[str, Path] | None:
-    """Return the paths of a user-supplied module and of all user-supplied modules that it imports, by relative path.
+    """Return the paths of a user-supplied module and of all user-supplied modules that it imports.
 
-    Imports are resolved in the folder that contains the module's package, then in the other folders from which Python
-    imports user-supplied code. Return None for an installed package, and for a module that is not found. `target` is
-    `package.module:name`; the module is not imported.
+    The result is a dict. Its keys are the paths relative to the folder in which the module was found.
+
+    Imported modules are looked up in the folder that contains the module's package, and then in the other folders from
+    which Python imports user-supplied code. Return None for an installed package, and for a module that is not found.
+    `target` has the form `package.module:name`. The module is not imported.
     """
     modules = target.partition(":")[0].split(".")
     spec = importlib.util.find_spec(modules[0])
@@ -122,11 +126,11 @@ def _is_installed(folder: Path) -> bool:
 def import_closure(
     script: str | Path, *loaded: str | Path, root: str | Path | None = None, others: Sequence[Path] = ()
 ) -> dict[str, Path]:
-    """Return the paths of a script and of all modules that it imports, by relative path, sorted.
+    """Return the paths of a script and of all modules that it imports, as a dict sorted by relative path.
 
-    `loaded` lists modules that the script loads by name. `root` is the folder from which imports are resolved, by
-    default the script's folder. `others` are further folders, which are searched afterwards. Modules without
-    statements, such as most `__init__.py` files, are left out.
+    `loaded` lists modules that the script loads by name. `root` is the folder in which imported modules are looked up
+    first, by default the script's folder. `others` are the folders to search next. Modules without statements, such as
+    most `__init__.py` files, are left out.
     """
     script = Path(script).resolve()
     root = Path(root).resolve() if root else script.parent
@@ -157,8 +161,9 @@ def import_closure(
 
 @functools.cache
 def _candidates(package: tuple[str, ...], imports: frozenset[tuple[int, tuple[str, ...]]]) -> frozenset[str]:
-    """Return the paths of all files that a module's imports may refer to, including parent packages."""
-    # Plain strings: a plan needs tens of thousands of paths, and creating Path objects would take most of its time.
+    """Return the paths of all files that a module's imports may refer to, including those of parent packages."""
+    # The paths are plain strings, because a plan needs tens of thousands of paths, and creating Path objects would take
+    # most of the plan's time.
     candidates: set[str] = set()
     for level, name in imports:
         module = (*(package[: len(package) - level + 1] if level else ()), *name)
@@ -179,7 +184,7 @@ class CodeFile:
     full_digest
         SHA-256 of the syntax tree without docstrings.
     imports
-        Imported modules, each as a tuple: the number of leading dots, and the parts of the dotted name.
+        Imported modules. Each module is given by the number of leading dots and by the parts of its dotted name.
     """
 
     digest: str
@@ -193,7 +198,7 @@ class CodeFile:
 
     @classmethod
     def parse(cls, source: bytes, name: str) -> "CodeFile":
-        """Parse source code; the result is cached by content. Raises SyntaxError with `name` as the file name."""
+        """Parse source code, and cache the result. Raises SyntaxError with `name` as the file name."""
         try:
             return _parse(source)
         except SyntaxError as error:
@@ -206,7 +211,7 @@ class CodeFile:
         return {name[0] for level, name in self.imports if not level and name} - set(sys.stdlib_module_names)
 
 
-# Cached by content: many rules run the same modules, and one process may plan in several checkouts.
+# The key of the cache is the source code: many rules run the same modules, and a process may plan several checkouts.
 @functools.cache
 def _parse(source: bytes) -> CodeFile:
     tree = ast.parse(source)
@@ -231,7 +236,10 @@ def _parse(source: bytes) -> CodeFile:
 
 
 def _loaded_by_name(call: ast.Call) -> tuple[str, ...]:
-    """Return the parts of the dotted name that `import_module("...")` or `__import__("...")` loads; () for others."""
+    """Return the parts of the dotted name that an import call loads, or () for any other call.
+
+    Import calls are `import_module("...")` and `__import__("...")`.
+    """
     function = getattr(call.func, "attr", getattr(call.func, "id", None))
     argument = call.args[0] if call.args else None
     if function not in ("import_module", "__import__") or not isinstance(argument, ast.Constant):

@@ -15,7 +15,7 @@ from segcert.io.atomic import atomic_file
 from segcert.io.json_files import parse_json
 
 CACHE = Path(".segcert/digests.txt")
-CACHE_LIMIT = 2**24  # bytes; a larger cache is deleted and rebuilt
+CACHE_LIMIT = 2**24  # in bytes; a larger cache file is deleted and rebuilt
 # The process that plans a run stores values here; the run's jobs write these values in full into their run records.
 VALUES = Path(".segcert/known")
 _values: dict[str, Any] = {}  # values that this process stored
@@ -50,7 +50,7 @@ def store_value(value: Any, *, write: bool = True) -> str:
 
 
 def load_value(digest: str | None) -> Any:
-    """Return the value that was stored under a digest; None if there is no such value or the digest does not match."""
+    """Return the value that was stored under a digest, or None if it is missing or does not match the digest."""
     return _values.get(digest or "") or _read_value(digest)
 
 
@@ -65,17 +65,17 @@ def _read_value(digest: str | None) -> Any:
 class DigestCache:
     """Cache of file digests (SHA-256). A file is read again only if its inode, size or times have changed.
 
-    Programs cannot set the time of the last status change (ctime). A file is therefore read again even if its size and
-    mtime were restored after an edit. Several processes may share the cache file, because they only append complete
-    lines to it. If the cache file cannot be written, files are read again next time. Plans and run records use this
-    cache; an audit reads every file.
+    Programs can set a file's modification time (mtime), but not the time of its last status change (ctime). A file is
+    therefore read again even if its size and mtime were restored after an edit. Several processes may share the cache
+    file, because they only append complete lines to it. If the cache file cannot be written, the files are read again
+    next time. Plans and run records use this cache; an audit reads every file.
 
     Parameters
     ----------
     root
         The checkout.
     write
-        True to write new digests to the cache file; False to keep them only in this process.
+        If True, new digests are written to the cache file. If False, they are kept only in this process.
     """
 
     _unwritten: ClassVar[dict[str, str]] = {}

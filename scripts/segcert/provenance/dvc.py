@@ -1,8 +1,8 @@
-"""Calls to the DVC program. No other segcert module calls DVC, and none imports it.
+"""Calls to the DVC program. No other segcert module calls DVC, and no module imports it.
 
-DVC has two caches: one for file contents, and a site cache for information about files. DVC unpickles the contents of
-the site cache (diskcache, CVE-2025-69872), which by default all users of a machine share (/var/tmp/dvc). Calls from
-this module use a site cache inside the checkout, in a folder that only its owner can enter.
+DVC has two caches: one for file contents, and a site cache for information about files. By default, all users of a
+machine share the site cache (/var/tmp/dvc), and DVC unpickles its contents (diskcache, CVE-2025-69872). Calls from this
+module therefore use a site cache inside the checkout, in a folder that only its owner can enter.
 """
 
 import contextlib
@@ -45,9 +45,9 @@ def run_dvc(*arguments: str, root: str | Path = ".", capture: bool = False) -> s
 def dvc_command(root: str | Path = ".") -> list[str]:
     """Return the command that starts DVC.
 
-    It is the program that $SEGCERT_DVC names, if this variable is set. Otherwise, it is the DVC that is installed with
-    the running Python (as in conda or a container) or, if there is none, the DVC in .venv-dvc. Raises SystemExit if DVC
-    is not found.
+    If the environment variable SEGCERT_DVC is set, the command starts the program at that path. Otherwise, it starts
+    the DVC that is installed alongside the running Python, as in conda or in a container. If there is none, it starts
+    the DVC in .venv-dvc. Raises SystemExit if DVC is not found.
     """
     if named := os.environ.get(PROGRAM):
         if program := shutil.which(named):
@@ -60,12 +60,12 @@ def dvc_command(root: str | Path = ".") -> list[str]:
         return [sys.executable, "-P", "-m", "dvc"]
     python = Path(root, PYTHON).absolute()
     if python.exists():
-        return [str(python), "-P", "-m", "dvc"]  # not bin/dvc: a long path does not fit into its first line
+        return [str(python), "-P", "-m", "dvc"]  # not bin/dvc, because a long path does not fit into its first line
     raise SystemExit(f"segcert: DVC is installed neither for {sys.executable} nor in .venv-dvc. Run: make dvc")
 
 
 def private_cache(root: str | Path = ".") -> Path:
-    """Return the folder of DVC's site cache, and create it if it is missing. Its mode is 0700, whatever the umask is.
+    """Return the folder of DVC's site cache, and create it if it is missing. Its mode is 0700, regardless of the umask.
 
     Raises SystemExit if another user could have written to the folder.
     """
@@ -129,7 +129,7 @@ def push_to_remote(folders: Sequence[str], root: str | Path = ".") -> None:
 
 
 def pull_from_remote(folders: Sequence[str], root: str | Path = ".") -> None:
-    """Download the files that the given folders' pointers name from the default DVC remote.
+    """Download the files of the given folders from the default DVC remote, as listed by the folders' pointers.
 
     Missing pointers are skipped with a warning. Raises SystemExit if the remote cannot be reached or lacks a file.
     """
@@ -137,7 +137,7 @@ def pull_from_remote(folders: Sequence[str], root: str | Path = ".") -> None:
     if others := [_pointer(folder) for folder in folders if folder not in pointers]:
         log.warning("%s: not found in this commit, so no files are pulled for it", ", ".join(others))
     if pointers and run_dvc("--wait-for-lock", "pull", *map(_pointer, pointers), root=root).returncode:
-        with contextlib.suppress(SystemExit):  # the remote cannot be reached, which DVC has already reported
+        with contextlib.suppress(SystemExit):  # DVC has already reported that the remote cannot be reached
             if absent := _missing(pointers, root, remote=True):
                 print(
                     f"segcert: these files are missing from the remote:{_lines(absent)}",
@@ -150,7 +150,10 @@ def pull_from_remote(folders: Sequence[str], root: str | Path = ".") -> None:
 
 
 def refuse_links(folders: Iterable[str], root: str | Path = ".") -> None:
-    """Raise LinkError if a folder or one of its parents is a symbolic link, for which DVC writes no pointer."""
+    """Raise LinkError if a folder or one of its parents is a symbolic link.
+
+    DVC does not write a pointer for such a folder.
+    """
     for folder in folders:
         for place in (Path(root, each) for each in (*Path(folder).parents, Path(folder))):
             if place != Path(root) and place.is_symlink():
@@ -163,9 +166,12 @@ def refuse_links(folders: Iterable[str], root: str | Path = ".") -> None:
 
 
 def _missing(folders: Sequence[str], root: str | Path, *, remote: bool = False) -> list[str]:
-    """Return the files that the folders' pointers name but that DVC's cache (or the remote, if `remote`) lacks."""
-    # `dvc status --cloud` and `dvc push` check only a folder's list of files and assume that its files are there too.
-    # This command checks each file.
+    """Return the files that the folders' pointers list but that are missing from DVC's cache.
+
+    With `remote=True`, the default remote is checked instead of the cache.
+    """
+    # `dvc status --cloud` and `dvc push` check only that a folder's list of files is there, and assume that the files
+    # are there too. This command checks each file.
     where = ("--not-in-remote",) if remote else ()
     done = run_dvc(
         "--wait-for-lock", "data", "status", "--granular", "--json", *where, *folders, root=root, capture=True

@@ -1,9 +1,9 @@
-"""Locked packages that a script runs with, for Snakemake's `params`. `provenance.code` covers segcert's own code.
+"""Locked packages with which a script runs, for Snakemake's `params`. `provenance.code` covers segcert's own code.
 
-A rule's output becomes stale if the locked version or hashes change for a package that the rule's script can import,
-directly or indirectly. Packages of DVC's own environment are included only for scripts that call DVC. Packages that
-only other rules or development tools need are left out. The choice of torch build (CPU or CUDA) has no effect, because
-it only decides where networks run.
+A rule's output becomes stale if the rule's script can import a package, directly or indirectly, and the locked version
+or the locked hashes of that package change. The packages of DVC's own environment are included only for scripts that
+call DVC. Packages that only other rules or development tools need are left out. The choice of torch build (CPU or CUDA)
+has no effect, because it only decides where networks run.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ LOCKS = ("envs/lock-run.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.t
 # Lock files of programs that segcert starts. The keys are the modules that start them.
 PROGRAM_LOCKS = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}
 INSTALLED = Path(".segcert/installed")
-# Packages (the keys) with the packages that they use if installed, but do not require
+# Optional dependencies of packages: the packages (the keys) use them if they are installed, but do not require them
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "diffusers": ("accelerate",),
     "pandas": ("pyarrow",),
@@ -41,7 +41,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
 def locked_environment(
     script: str | Path, *loaded: str | Path, root: str | Path = ".", write: bool = True
 ) -> dict[str, str]:
-    """Return the locked packages that a script, or a segcert module that it imports, can import or start.
+    """Return the locked packages that a script can import or start, directly or through segcert modules.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def locked_environment(
 
     Returns
     -------
-    For each package, its version and the digest of its lock file entry, as in `2.4.6 9f86d081884c7d65`. The keys are
-    package names, sorted.
+    A dict sorted by package name. Each value contains the version of the package and the digest of its lock file entry,
+    as in `2.4.6 9f86d081884c7d65`.
     """
     locked = read_locks(root)
     closure = import_closure(script, *loaded)
@@ -80,7 +80,10 @@ def locked_environment(
 
 
 def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str, str]:
-    """Map the canonical name of each package in the lock files below `root` to its version and its entry's digest."""
+    """Return the version of each package in the lock files below `root`, and the digest of its lock file entry.
+
+    The keys of the result are canonical package names.
+    """
     entries: dict[str, list[str]] = {}
     for lock in locks:
         for name, entry in _entries(Path(root, lock)).items():
@@ -89,7 +92,10 @@ def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str
 
 
 def _entries(lock: Path) -> dict[str, str]:
-    """Map each package in a lock file to its version and its entry's digest; an empty dict if there is no such file."""
+    """Return the version of each package in a lock file, and the digest of its entry in the file.
+
+    If the file does not exist, the result is empty.
+    """
     return _parsed(lock.read_text()) if lock.exists() else {}
 
 
@@ -107,7 +113,7 @@ def _parsed(text: str) -> dict[str, str]:
 @functools.cache
 def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
     """Return a dict that maps each importable name to the installed distributions that provide it."""
-    # The lookup reads a file of each distribution, which takes longer than many jobs. Its result is therefore stored
+    # The lookup reads a file of each distribution, which takes longer than many jobs do. The result is therefore stored
     # under a digest of the names of all installed distributions.
     installed = {folder: sorted(path.name for path in Path(folder).glob("*-info")) for folder in sys.path}
     file = INSTALLED / f"{value_digest([each for each in installed.items() if each[1]])}.json"
@@ -118,14 +124,14 @@ def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
     provided = importlib.metadata.packages_distributions()
     found = {name: sorted(map(canonicalize_name, each)) for name, each in provided.items()}
     if write:
-        with contextlib.suppress(OSError), atomic_file(file) as temporary:  # if the disk is full, nothing is stored
+        with contextlib.suppress(OSError), atomic_file(file) as temporary:  # nothing is stored if the disk is full
             temporary.write_text(json.dumps([value_digest(found), found]))
     return found
 
 
 @functools.cache
 def _required(name: str) -> frozenset[str]:
-    """Return the packages that an installed package requires on this platform, and those in its entry in `OPTIONAL`."""
+    """Return the packages that an installed package requires on this platform, and those in `OPTIONAL` that it uses."""
     try:
         requirements = map(Requirement, importlib.metadata.requires(name) or ())
     except importlib.metadata.PackageNotFoundError:

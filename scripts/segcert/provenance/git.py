@@ -17,13 +17,16 @@ def git(*arguments: str, root: str | Path = ".") -> str:
 
 
 def git_state(root: str | Path = ".") -> dict[str, Any]:
-    """Return a checkout's commit, whether it is clean, and its changed files (keys `commit`, `clean`, `changed`).
+    """Return the state of a checkout as a dict with the keys `commit`, `clean` and `changed`.
+
+    `commit` is the hash of the current commit, `changed` lists the changed files, and `clean` is True if there are
+    none.
 
     Changes to DVC pointers are ignored, because runs write pointers. Untracked files are ignored unless they are in the
     folders of code and configuration (`CODE`). Outside a Git checkout, `commit` and `clean` are None.
     """
     try:
-        # A folder inside another checkout is not a checkout.
+        # A folder inside a checkout is not itself a checkout.
         if Path(git("rev-parse", "--show-toplevel", root=root)) != Path(root).resolve():
             return {"commit": None, "clean": None, "changed": []}
         commit = git("rev-parse", "HEAD", root=root)
@@ -43,8 +46,8 @@ def commit_time(root: str | Path = ".") -> datetime.datetime:
 def find_author(root: str | Path = ".") -> tuple[str, str]:
     """Return the user's ORCID (as a URL) and name from Git's configuration.
 
-    If there is no valid ORCID, `#agent` is returned in its place; if there is no name, `unknown`. To set the ORCID:
-    `git config user.orcid 0000-...`.
+    Without a valid ORCID, `#agent` is returned in its place. Without a name, `unknown` is returned in its place. To set
+    the ORCID, run `git config user.orcid 0000-...`.
     """
     orcid = _setting("user.orcid", root)
     valid = re.fullmatch(r"(\d{4}-){3}\d{3}[\dX]", orcid)

@@ -1,7 +1,8 @@
-"""Ledger of decisions: for each image and networks, all settings with which certificates were decided.
+"""Ledger of decisions: all settings with which certificates were decided on an image with given networks.
 
-alpha covers one decision, fixed before its votes were seen. Anyone may decide again, with other settings, but then the
-results were chosen among several. The ledger counts the decisions, so that certificates and reports can say so.
+alpha covers a single decision that was fixed before its votes were seen. Anyone may decide again with other settings,
+but the results are then chosen from several decisions. The ledger counts the decisions, so that certificates and
+reports can state their number.
 """
 
 import json
@@ -14,7 +15,7 @@ from segcert.io.json_files import parse_json
 from segcert.io.progress import log
 from segcert.provenance.digests import value_digest
 
-# Settings that make a decision, and what names the image and networks that it is about
+# Keys of the settings that define a decision, and keys of the digests of the image and networks that it is about
 SETTINGS = ("sigma", "n0", "n", "seed", "noise", "tau", "alpha", "method", "k", "looks")
 ABOUT = ("image", "segmenter", "denoiser")
 FOLDER = "decisions"
@@ -22,14 +23,14 @@ Settings = Mapping[str, Any]
 
 
 class Decided(NamedTuple):
-    """The number of a decision on an image and networks, from 1, and the settings of all earlier decisions."""
+    """Number of a decision on an image and networks, counted from 1, and the settings of all earlier decisions."""
 
     number: int
     earlier: list[dict[str, Any]]
 
 
 class Ledger:
-    """Decisions in a folder, one file for each image and networks, one line for each plan.
+    """Ledger in a folder. It has a file for each combination of an image and networks, and a line for each plan.
 
     A plan is a list of decisions that were fixed together, before any of their votes were seen. All decisions of a plan
     have the same number. Repeating a decision does not add it again. Lines are only appended, so several processes may
@@ -51,10 +52,12 @@ class Ledger:
         return cls(Path(state, "segcert", FOLDER))
 
     def record(self, plan: Sequence[Settings]) -> list[Decided]:
-        """Record a plan of decisions on one image and networks; return each decision's number and the earlier ones.
+        """Record a plan of decisions on one image and networks.
+
+        Return the number of each decision in the plan, and the settings of the decisions that were made before it.
 
         Each mapping in `plan` contains at least the keys SETTINGS and ABOUT. If the ledger cannot be written, a warning
-        says so.
+        is logged.
         """
         path = self.path({name: plan[0].get(name) for name in ABOUT})
         decisions = [{name: each[name] for name in SETTINGS} for each in plan]
@@ -74,22 +77,23 @@ class Ledger:
         return numbered
 
     def path(self, about: Mapping[str, Any]) -> Path:
-        """Return the path of the file about an image and networks, given by their digests (ABOUT)."""
+        """Return the path of the file for an image and networks. `about` contains their digests (keys ABOUT)."""
         digest = value_digest(about)
         return self.folder / digest[:2] / f"{digest}.jsonl"
 
 
 def record_plans(ledger: Ledger, plans: Iterable[Sequence[Settings]]) -> dict[str, int]:
-    """Record the plans of several images, and return what a run record says about them.
+    """Record the plans of several images, and return the entry about these decisions for a run record.
 
-    These are the largest number of a decision (`most`), and the number of decisions that are not the first (`later`).
+    In this entry, `most` is the largest number of a decision, and `later` is the number of decisions that are not the
+    first on their image and networks.
     """
     numbers = [decided.number for plan in plans for decided in ledger.record(plan)]
     return {"most": max(numbers, default=1), "later": sum(number > 1 for number in numbers)}
 
 
 def joined(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Join what several run records say about decisions (see `record_plans`)."""
+    """Merge the entries about decisions in several run records (see `record_plans`)."""
     found = [record["decisions"] for record in records if "decisions" in record]
     return {
         "most": max((each["most"] for each in found), default=1),
@@ -98,7 +102,7 @@ def joined(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def notice(record: Mapping[str, Any] | None) -> tuple[str, str] | None:
-    """Return a heading and a text if a run's certificates are not all a first decision; otherwise None.
+    """Return a heading and a text if some of a run's certificates follow earlier decisions, or None otherwise.
 
     `record` is the run record of certificates.parquet.
     """
@@ -117,14 +121,18 @@ def _append(path: Path, plan: Sequence[Settings]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        # One write of a complete line: other processes may append at the same time, and an earlier one may be cut off.
+        # The complete line is written at once, because other processes may append at the same time. It begins with a
+        # line break, because the last line may be incomplete.
         os.write(handle, f"\n{json.dumps(plan, sort_keys=True)}\n".encode())
     finally:
         os.close(handle)
 
 
 def _plans(path: Path) -> list[list[dict[str, Any]]]:
-    """Read the plans in a file, each without decisions that an earlier plan contains. Damaged lines are left out."""
+    """Return the plans in a file. Damaged lines are left out.
+
+    A decision that an earlier plan contains is removed from later plans.
+    """
     try:
         lines = path.read_bytes().split(b"\n") if path.exists() else []
     except OSError as error:
@@ -137,7 +145,7 @@ def _plans(path: Path) -> list[list[dict[str, Any]]]:
             plan = parse_json(line)
             if not (isinstance(plan, list) and all(isinstance(each, dict) for each in plan)):
                 raise ValueError("not a list of decisions")
-            plan = [{"looks": [], **each} for each in plan]  # earlier versions knew no looks
+            plan = [{"looks": [], **each} for each in plan]  # earlier versions of segcert had no looks
             if any(each.keys() != set(SETTINGS) for each in plan):
                 raise ValueError("a decision with other settings")
         except ValueError as error:

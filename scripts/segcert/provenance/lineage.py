@@ -1,4 +1,7 @@
-"""Lineage of a run, read from its run records: the job that made each file and its inputs, back to the archives."""
+"""Lineage of a run: the job that made each file, and the files that this job read, back to the archives.
+
+The lineage is read from run records.
+"""
 
 import dataclasses
 import functools
@@ -50,12 +53,15 @@ class Job:
 
     @functools.cached_property
     def extra_outputs(self) -> dict[str, str]:
-        """Dict that maps paths of extra outputs (images, archives that the rule does not declare) to SHA-256."""
+        """Dict that maps the path of each extra output to its SHA-256.
+
+        Extra outputs are files that the rule does not declare, such as images and archives.
+        """
         return dict(self.record.get("holds", {}))
 
     @property
     def clean(self) -> bool | None:
-        """True if the job ran from a clean commit, False if files were changed, None if it ran outside Git."""
+        """True if the job ran from a clean commit, False if files were changed, and None if the job ran outside Git."""
         clean: bool | None = self.record["git"]["clean"]
         return clean
 
@@ -73,10 +79,10 @@ class Lineage:
     orphaned
         Jobs of the run that its report does not depend on, such as jobs for a noise level that was removed.
     unreadable, misplaced
-        Files that are not valid run records, and run records that are not next to their artifact. Both are dicts that
-        map paths to reasons.
+        Files that are not valid run records, and run records that are not next to their artifacts. Both are dicts that
+        map each path to the reason.
     files
-        The files whose lineage was read; empty for the complete report.
+        Files whose lineage was read. The collection is empty if the lineage of the complete report was read.
     """
 
     root: Path
@@ -91,8 +97,8 @@ class Lineage:
     def read(cls, run: str, root: str | Path = ".", files: Collection[str] = ()) -> Self:
         """Read the lineage of the given files of a run, by default of its report page.
 
-        If no job made any of them, the lineage contains all jobs of the run. Raises LineageError if the run has no run
-        records, or if its jobs depend on each other in a cycle.
+        If no job made any of these files, the lineage contains all jobs of the run. Raises LineageError if the run has
+        no run records, or if its jobs depend on each other in a cycle.
         """
         root = Path(root)
         valid, unreadable, misplaced = list[Job](), dict[str, str](), dict[str, str]()
@@ -132,7 +138,7 @@ class Lineage:
 
     @property
     def sources(self) -> dict[str, str]:
-        """Dict that maps the path of each file that a job read, but no job made, to its SHA-256."""
+        """Dict with the path and the SHA-256 of each file that a job read but no job made."""
         return {path: sha256 for job in self.jobs for path, sha256 in job.inputs.items() if path not in self.makers}
 
     def upstream(self, job: Job) -> list[Job]:
@@ -145,7 +151,7 @@ class Lineage:
         touched = set(paths)
         for path in paths:
             maker = self.makers.get(path)
-            if maker and path not in maker.outputs:  # jobs that read an image declare its index as their input
+            if maker and path not in maker.outputs:  # a job that reads an image declares the index as its input
                 touched |= set(maker.outputs)
         for job in self.jobs:
             if not touched.isdisjoint(job.inputs):
@@ -174,7 +180,7 @@ def makers(jobs: Iterable[Job], extra: bool = False) -> dict[str, Job]:
 
 
 def job_graph(jobs: Iterable[Job]) -> "networkx.DiGraph[str]":
-    """Return the directed graph of jobs, with an edge from the job that made a file to each job that read it.
+    """Return the directed graph of jobs, with an edge from the job that made a file to each job that read the file.
 
     Nodes are the paths of the jobs' run records.
     """

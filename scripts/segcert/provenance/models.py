@@ -1,4 +1,4 @@
-"""Pydantic models for JSON that other people may have written: run records, packed metadata, headers of votes files."""
+"""Pydantic models for JSON that other people may have written: run records, packed metadata and votes file headers."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ def _versions_and_digests(packages: str) -> str:
 
 
 Text = dict[str, str]
-Files = dict[Annotated[str, Field(pattern=r"^[^\x00]*$")], str]  # SHA-256 by path
+Files = dict[Annotated[str, Field(pattern=r"^[^\x00]*$")], str]  # maps paths to SHA-256
 Packages = dict[str, Annotated[str, AfterValidator(_versions_and_digests)]]  # see provenance.environment
 
 

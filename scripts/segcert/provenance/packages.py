@@ -12,7 +12,7 @@ SHORT = 12  # number of digits of a digest that follows a version
 
 @functools.cache
 def version_of(package: str) -> str:
-    """Return the version of the installed package that an import name belongs to; "unknown" if there is none."""
+    """Return the version of the installed package that provides an import name, or "unknown" if there is none."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -25,7 +25,7 @@ def version_of(package: str) -> str:
 def installed_code(package: str) -> str:
     """Return a package's version and a digest of its installed files.
 
-    The digest tells apart two installations of a package that a user changed without changing its version.
+    The digest distinguishes a package from a copy that a user edited without changing the version.
     """
     names = importlib.metadata.packages_distributions().get(package, [])
     files = {
@@ -38,10 +38,12 @@ def installed_code(package: str) -> str:
 
 
 def target_packages(target: str) -> dict[str, str]:
-    """Return the versions of the installed packages that a user-supplied `package.module:name` uses, by import name.
+    """Return the versions of the installed packages that a user-supplied target uses.
 
-    If the target is in an installed package, that package is returned, with a digest of its files. The target is not
-    imported.
+    The keys of the result are import names.
+
+    `target` has the form `package.module:name`, and is not imported. If it is in an installed package, the result
+    contains only that package, and a digest of the package's files follows the version.
     """
     closure = target_closure(target)
     if closure is None:

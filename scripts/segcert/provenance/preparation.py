@@ -25,7 +25,7 @@ class Preparation:
     metadata
         Dict that maps artifacts to Snakemake's records from a bucket.
     writes
-        True if this process may write in the checkout.
+        True if this process may write to the checkout.
     """
 
     root: Path = Path()
@@ -52,7 +52,7 @@ class Preparation:
         set_times(self.changes.times, self.root)
 
     def record(self, artifact: str) -> dict[str, Any]:
-        """Return an artifact's run record; empty if there is no record. Raises RecordError if it cannot be read."""
+        """Return an artifact's run record, or {} if there is none. Raises RecordError if the record cannot be read."""
         packed = self.restored.records.get(record_path(artifact).as_posix())
         return load_record(packed) if packed else read_record(self.root / artifact)
 

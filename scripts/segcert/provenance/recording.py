@@ -40,7 +40,8 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     ------
     dict
         Dictionary that the block may fill with entries for the record. `device` is the hardware that the block ran on.
-        `holds` maps the path of each file that the block made, but the rule does not declare, to its SHA-256.
+        `holds` contains the files that the block made although the rule does not declare them. It maps the path of each
+        file to its SHA-256.
 
     Raises
     ------
@@ -52,8 +53,8 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         Path(job.log[0]).unlink(missing_ok=True)
         log_to(job.log[0])
     failure = record_path(job.log[0]) if job.log else None
-    # The job starts when its process starts, so that its time includes loading the libraries. `start` is measured by
-    # the system clock, `began` by the monotonic clock, because the system clock may jump while the job runs.
+    # The job's time is measured from the start of its process, so that it includes loading the libraries. `start` is
+    # read from the system clock. `began` is read from the monotonic clock, because the system clock may jump.
     start = psutil.Process().create_time()
     began = time.monotonic() - max(0.0, time.time() - start)
     digests = DigestCache()
@@ -110,7 +111,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
 def _delete_superseded(job: Any, outputs: Mapping[str, str]) -> None:
     """Delete run records of earlier jobs that made some of these outputs, for example for other noise levels."""
     # Jobs that make the same file have the same rule and wildcards, and Snakemake requires all wildcards in the path of
-    # every output. So only records whose path contains all wildcard values are read: a folder may contain many shards.
+    # every output. A folder may contain many shards, so only records whose path contains all wildcard values are read.
     own, fixed = record_path(job.output[0]), [value for _, value in job.wildcards.items()]
     for folder in {Path(name).parent for name in outputs}:
         for path in folder.glob(f"*{SUFFIX}"):
@@ -122,7 +123,7 @@ def _delete_superseded(job: Any, outputs: Mapping[str, str]) -> None:
 
 
 def processor() -> str:
-    """Return this machine's processor model. Rounding in sums may depend on the processor."""
+    """Return the model of this machine's processor, because the rounding of sums may depend on the processor."""
     lines = CPU.read_text().splitlines() if CPU.exists() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 

@@ -20,7 +20,7 @@ def record_path(artifact: str | Path) -> Path:
 
 
 def read_record(artifact: str | Path) -> dict[str, Any]:
-    """Return an artifact's run record; empty if there is no record. Raises RecordError if it cannot be read."""
+    """Return an artifact's run record, or {} if there is none. Raises RecordError if the record cannot be read."""
     path = record_path(artifact)
     return load_record(path) if path.exists() else {}
 

@@ -5,10 +5,10 @@ has no such records and would rerun everything. The records are therefore packed
 (`PACKED_METADATA`), and restored after a pull:
 
 - If an artifact is unchanged since its record was packed, the packed record is restored.
-- If the artifact has changed and this checkout has its own Snakemake record of it, that record is kept.
+- If the artifact has changed and this checkout has its own Snakemake record of the artifact, that record is kept.
 - If the artifact has changed and this checkout has no such record, the packed record is restored, because it describes
-  the expected artifact. There is one exception: if the changed artifact matches its run record, a job made it here with
-  unknown settings, so the job runs again.
+  the expected artifact. There is one exception. If the changed artifact matches its run record, a job made it here, but
+  the settings of that job are unknown. The job therefore runs again.
 
 data.dvc and models.dvc leave out run records (.dvcignore), because these contain times, and the two pointers should
 depend only on the data and the models. The run records for data and models are therefore packed here too.
@@ -33,10 +33,10 @@ METADATA = Path(".snakemake/metadata")
 INCOMPLETE = Path(".snakemake/incomplete")
 PACKED_METADATA = Path("results/.trail")
 CONTENTS = PACKED_METADATA / "contents.json"
-RESTORED = Path(".snakemake/trail.json")  # the last pack that was written or restored here, and its pending artifacts
-POINTER = "results.dvc"  # this pointer also covers the pack, so the pack cannot contain the pointer's record
+RESTORED = Path(".snakemake/trail.json")  # the packed metadata last written or restored here, and pending artifacts
+POINTER = "results.dvc"  # its record is not packed, because it also covers the packed metadata
 POINTERS = {"data.dvc": ("data/",), "models.dvc": ("models/",), POINTER: ("results/", "reports/")}
-LONGEST = 255  # bytes in a file name
+LONGEST = 255  # maximum length of a file name, in bytes
 WITHOUT_RECORDS = ("data", "models")  # folders whose pointers do not cover run records
 
 Translate = Callable[[str, bytes], tuple[str, bytes] | None]
@@ -81,15 +81,16 @@ class RestoredMetadata:
     metadata
         Dict that maps artifacts to Snakemake's records.
     records
-        Dict that maps the path to which each run record is restored to the path of the packed run record.
+        Run records to restore, as a dict. The keys are the paths to which they are restored, and the values are the
+        paths of the packed run records.
     incomplete
-        Dict that maps artifacts to Booleans. True means that Snakemake must treat the artifact as the output of an
-        unfinished job, and False that it must treat the artifact as finished.
+        Dict that maps artifacts to Booleans. If the value is True, Snakemake must treat the artifact as the output of
+        an unfinished job. If it is False, Snakemake must treat the artifact as finished.
     pointers
-        Pointers whose modification time is set to the current time, because pointers must be newer than their files.
+        Pointers whose modification time is set to the current time, because a pointer must be newer than its files.
     note
-        Content of the file `RESTORED` (digest of the packed metadata, and pending artifacts); None to leave the file
-        unchanged.
+        Content of the file `RESTORED`: the digest of the packed metadata, and the pending artifacts. None leaves the
+        file unchanged.
     """
 
     artifacts: list[str] = dataclasses.field(default_factory=list)
@@ -175,14 +176,14 @@ def _pointers_without(changed: set[str]) -> list[str]:
 
 
 def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> None:
-    """Write Snakemake's records, a dict keyed by artifact, to Snakemake's metadata folder."""
+    """Write records to Snakemake's metadata folder. `metadata` maps each artifact to its record."""
     for name, record in metadata.items():
         with atomic_file(Path(root, METADATA, metadata_path(name))) as path:
             path.write_bytes(record)
 
 
 def job_artifacts(root: str | Path = ".") -> set[str]:
-    """Return the artifacts that jobs made, according to the checkout's own and the packed Snakemake records."""
+    """Return the artifacts that jobs made, according to the Snakemake records in this checkout and the packed ones."""
     metadata = Path(root, METADATA)
     here = {artifact_name(path.relative_to(metadata)) for path in _files(metadata)}
     return here | _read_contents(Path(root)).keys()
@@ -194,8 +195,8 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
 
 
 def _read_contents(root: Path) -> dict[str, list[str]]:
-    """Return the index of packed records (model `PackedMetadata`); an empty dict if it is missing or damaged."""
-    # Imported here to save time: every job imports this module, but few jobs read the pack.
+    """Return the index of packed records (model `PackedMetadata`), or an empty dict if it is missing or damaged."""
+    # Imported here to save time: every job imports this module, but few jobs read packed metadata.
     from segcert.io.json_models import fit
     from segcert.provenance.models import PackedMetadata
 
@@ -215,13 +216,16 @@ def _read_contents(root: Path) -> dict[str, list[str]]:
 
 
 def _recorded_digests(root: Path) -> dict[str, str]:
-    """Return a dict that maps each artifact that a job made to its SHA-256, according to the checkout's run records."""
+    """Return a dict with the SHA-256 of each artifact, according to the checkout's run records."""
     records = (record for _, record in find_records(root) if not isinstance(record, RecordError))
     return {name: sha256 for record in records for name, sha256 in record["outputs"].items()}
 
 
 def _read_pending(root: Path, pack: str) -> dict[str, str | None] | None:
-    """Return a dict that maps pending artifacts to digests of their records; None if they are from another pack."""
+    """Return the digests of the records of pending artifacts, or None if the note is about other packed metadata.
+
+    The keys of the result are artifacts.
+    """
     try:
         noted: dict[str, Any] = parse_json((root / RESTORED).read_bytes())
         return noted["waiting"] if noted["trail"] == pack else None
@@ -239,7 +243,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def artifact_name(record: Path) -> str:
-    """Return the artifact that a Snakemake record describes. The record is named by the artifact's path in base64."""
+    """Return the artifact that a Snakemake record describes. The record's name is the artifact's path in base64."""
     return urlsafe_b64decode("".join(part.removeprefix("@") for part in record.parts)).decode()
 
 

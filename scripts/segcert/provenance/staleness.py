@@ -1,7 +1,7 @@
 """Find changed files that Snakemake would not notice.
 
 Snakemake compares an input's checksum only if the input is newer than the output. It misses a changed input that is
-older, such as a copy that kept its file times or a restored backup. It also misses changes to files that a job made
+older, such as a restored backup or a copy with the original file times. It also misses changes to files that a job made
 without declaring them (images, archives). Before Snakemake plans its jobs, this module finds such files by comparing
 files with the digests in run records. A digest cache makes this fast. The module then sets file times so that Snakemake
 notices the changes.
@@ -46,7 +46,7 @@ def find_records(
     root
         The checkout.
     instead
-        Dict that maps the paths of run records, which need not exist, to the files to read instead.
+        Dict that maps the paths of run records to the files to read in their place. The run records need not exist.
     """
     for name, file in instead.items():
         yield Path(root, name), _read(Path(root, name), root, file)
@@ -65,7 +65,7 @@ def find_records(
 
 
 def _read(path: Path, root: str | Path, file: Path) -> dict[str, Any] | RecordError:
-    """Return the record in `file`, validated as if it were at `path`; a RecordError if it is invalid."""
+    """Return the record in `file`, validated as if it were at `path`, or a RecordError if it is invalid."""
     try:
         record = load_record(file)
     except RecordError as error:
@@ -106,9 +106,11 @@ def find_changes(root: str | Path, digests: DigestCache, instead: Mapping[str, P
     """Find inputs that changed after a job read them, and artifacts that changed after a job made them.
 
     Nothing is written. If an input changed but is not newer than the job's first output, the result contains a time for
-    this output that is before the input's. Snakemake then compares the input's checksum. Nothing else depends on file
-    times. If a file's time is in the future, because the clock was set back, it is set to the current time. Otherwise,
-    Snakemake would refuse an output that is older than an input.
+    this output that is earlier than the input's. Snakemake then compares the checksum of the input. Nothing else
+    depends on file times.
+
+    If a file's time is in the future, because the clock was set back, the result contains the current time for this
+    file. Otherwise, the output could be older than its input, and Snakemake would reject the output.
 
     Parameters
     ----------
@@ -156,9 +158,9 @@ def set_times(times: Mapping[str, float], root: str | Path = ".") -> None:
 
 
 def delete_temporary_files(root: str | Path = ".", age: float = DAY) -> list[str]:
-    """Delete temporary files and folders that have not been modified for `age` seconds; return their paths.
+    """Delete temporary files and folders that have not been modified for `age` seconds, and return their paths.
 
-    The default is a day. No writer pauses that long, so the files that other runs are still writing are kept.
+    The default age is one day. No job pauses that long while it writes, so files that other runs are writing are kept.
     """
     before, deleted = time.time() - age, list[str]()
     for top in (*KEPT, ".segcert"):
@@ -172,7 +174,7 @@ def delete_temporary_files(root: str | Path = ".", age: float = DAY) -> list[str
 
 
 def _last_touched(path: Path) -> float:
-    """Return the latest modification time of a path and its contents; the current time if the path disappears."""
+    """Return the latest modification time of a path and its contents, or the current time if the path disappears."""
     try:
         return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
     except OSError:

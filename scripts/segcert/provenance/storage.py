@@ -39,9 +39,9 @@ class BucketError(ValueError):
 
 
 def lead_here(copies: str | Path, here: str | Path = ".") -> None:
-    """Make Snakemake's download folder for bucket files (`copies`) a link to the working directory.
+    """Make `copies`, Snakemake's download folder for bucket files, a link to the working directory `here`.
 
-    Raises BucketError if `copies` exists and does not lead to the working directory.
+    Raises BucketError if `copies` already exists and is not a link to the working directory.
     """
     link, here = Path(copies), Path(here).resolve()
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -94,13 +94,18 @@ class Sidecars:
             unpack_extra_outputs(packed, record.get("holds", {}), digests)
 
     def pack(self, extra_outputs: Mapping[str, str]) -> None:
-        """Pack a job's extra outputs (a dict of SHA-256 by path) into a tar file if the run's files are in a bucket."""
+        """Pack a job's extra outputs into a tar file if the run's files are in a bucket.
+
+        `extra_outputs` maps paths to SHA-256.
+        """
         if self.to_pack:
             pack_files(self.to_pack, {name: name for name in extra_outputs})
 
 
 def rename(job: Any) -> Sidecars:
-    """Make a job's file paths relative to the working directory. Move its sidecars out of the file lists; return them.
+    """Make a job's file paths relative to the working directory, and return the job's sidecars.
+
+    The sidecars are removed from the job's lists of files.
 
     `job` is the `snakemake` object of a script.
     """
@@ -122,7 +127,10 @@ def rename(job: Any) -> Sidecars:
 
 
 def strings(value: Any) -> list[str]:
-    """Return all paths in nested lists and dictionaries, the form in which rules state their inputs and outputs."""
+    """Return all paths in nested lists and dicts.
+
+    The inputs and outputs of rules may have this form.
+    """
     if isinstance(value, str | Path):
         return [str(value)]
     found = []
@@ -132,7 +140,7 @@ def strings(value: Any) -> list[str]:
 
 
 def run_git_state() -> dict[str, Any]:
-    """Return the Git state of this checkout or, outside a checkout, the state on the machine that planned the job."""
+    """Return the Git state of this checkout or, outside a checkout, that of the machine that planned the job."""
     state = git_state()
     if state["commit"] is None and GIT in os.environ:
         planned: dict[str, Any] = json.loads(os.environ[GIT])
@@ -151,7 +159,7 @@ def pack_files(path: str | Path, files: Mapping[str, str | Path]) -> None:
 
 
 def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], digests: DigestCache) -> None:
-    """Unpack, from a tar file, the extra outputs that are missing here or have a different SHA-256.
+    """Unpack the extra outputs that are missing here, or that have a different SHA-256, from a tar file.
 
     `extra_outputs` maps paths to SHA-256. If the tar file lacks one of these outputs, the tar file is deleted and
     BucketError is raised.
@@ -199,7 +207,10 @@ def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:
 
 
 def newer_records(packed: str | Path, bucket: str, root: str | Path = ".") -> dict[str, bytes]:
-    """Return a dict that maps artifacts to packed Snakemake records, if they are newer than this machine's."""
+    """Return the packed Snakemake records that are newer than those on this machine.
+
+    The keys of the result are artifacts.
+    """
     newer = dict[str, bytes]()
     with tarfile.open(packed) as archive:
         for member in archive:
@@ -248,7 +259,10 @@ def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str
 
 
 def _end_time(record: bytes) -> float:
-    """Return the end time of the job that a Snakemake record describes, in seconds since 1970; -1 if it is unknown."""
+    """Return the end time of the job that a Snakemake record describes, in seconds since 1970.
+
+    If the time is unknown, the result is -1.
+    """
     try:
         values: dict[str, Any] = json.loads(record) if record else {}
         return float(values.get("endtime") or -1)

@@ -1,4 +1,4 @@
-"""Check that the raw archives are the published ones."""
+"""Check that the raw archives are identical to the published archives."""
 
 from segcert.audit.findings import Evidence, Finding, Findings
 from segcert.data.catalogue import dataset
@@ -7,7 +7,7 @@ from segcert.data.manifest import ArchiveEntry, read_manifest
 
 
 def check_archives(evidence: Evidence) -> Findings:
-    """Check each archive that a manifest calls official: its checksum must be a published one."""
+    """Check that the checksums of the archives that a manifest marks as official are published checksums."""
     for job in evidence.lineage.jobs:
         if job.rule != "fetch":
             continue

@@ -1,4 +1,4 @@
-"""Check that the certificates follow from the votes: every certificate and every metric is recomputed."""
+"""Check the certificates: recompute every certificate and every metric from the votes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ DAMAGED = (OSError, ValueError, KeyError)  # errors that a damaged file may caus
 
 
 def check_decisions(evidence: Evidence) -> Findings:
-    """Check that each image's labels, radii and metrics follow from its votes.
+    """Recompute each image's labels, radii and metrics from its votes, and compare them with the saved ones.
 
     Also check that the votes were drawn with the networks in the checkout. Images are read one at a time, so that
     memory use does not grow with their number.
@@ -44,14 +44,14 @@ def check_decisions(evidence: Evidence) -> Findings:
 
 
 def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
-    """Recompute the certificates at one noise level. `name` is the prefix that their files' paths share."""
+    """Recompute the certificates at one noise level. The paths of their files begin with `name`."""
     root, params = evidence.root, job.record["params"]
     written_labels = f"{name}{ARRAYS['labels']}"
     dataset = PreparedDataset(root / index_path(job))
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
     tables = {
         kind: f"{name}{suffix}" for kind, suffix in CERTIFIED_TABLES.items() if kind != "budget"
-    }  # the budget is a forecast
+    }  # the budget is a forecast, not a certificate
     written = {kind: _rows_by_image(root / path) for kind, path in tables.items()}
     maps = load_radii(root / f"{name}{ARRAYS['maps']}")
     taus = tau_grid(params["settings"]["tau"])
@@ -110,7 +110,7 @@ def _expected_origin(sampling: Job, root: Path) -> dict[str, Any]:
 
 
 def _at_look(expected: Mapping[str, Any], votes: Votes, sampling: Job) -> Mapping[str, Any]:
-    """Return the expected origin of votes. With planned looks, any n at which they may end is expected."""
+    """Return the expected origin of votes. With planned looks, `n` may be any look at which the draws may end."""
     looks = sampling.record["params"].get("looks")
     if not looks:
         return expected
@@ -127,7 +127,7 @@ def _compare_origin(path: str, image: str, votes: Votes, expected: Mapping[str, 
 
 
 def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus: Sequence[float], sigma: float) -> bool:
-    """Return True if an image's saved radius map and its grid equal the recomputed ones."""
+    """Return True if an image's saved radius map and its grid of radii are equal to the recomputed ones."""
     same_grid = np.array_equal(maps.taus, taus) and np.array_equal(maps.radii, grid_radii(taus, sigma))
     return same_grid and image in maps.levels and np.array_equal(maps.levels[image], levels)
 

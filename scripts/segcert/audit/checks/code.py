@@ -44,7 +44,7 @@ def check_code(evidence: Evidence) -> Findings:
 def check_environment(evidence: Evidence) -> Findings:
     """Check that the packages and lock files in each run record match the record's digest and commit.
 
-    A package whose imported version differs from the locked version results in a notice.
+    If the imported version of a package differs from the locked version, the result is a notice.
     """
     history = History(evidence)
     for job in evidence.lineage.jobs:
@@ -66,7 +66,10 @@ def check_environment(evidence: Evidence) -> Findings:
 
 
 class History:
-    """Code and lock files of the commits from which jobs ran, read by one Git process; empty without Git."""
+    """Code and lock files in the commits from which jobs ran, read by a single Git process.
+
+    Without Git, the history is empty.
+    """
 
     def __init__(self, evidence: Evidence) -> None:
         self.root = evidence.root
@@ -92,12 +95,12 @@ class History:
         return self._run("cat-file", "-e", f"{commit}^{{commit}}") is not None
 
     def code(self, commit: str, path: str) -> str | None:
-        """Return the digest of the syntax tree of a Python file in a commit; None if there is no such file."""
+        """Return the digest of the syntax tree of a Python file in a commit, or None if there is no such file."""
         source = self._files.get(f"{commit}:{path}")
         return None if source is None else syntax_digest(source, path)
 
     def sha256(self, commit: str, path: str) -> str | None:
-        """Return the SHA-256 of a file in a commit; None if there is no such file."""
+        """Return the SHA-256 of a file in a commit, or None if there is no such file."""
         content = self._files.get(f"{commit}:{path}")
         return None if content is None else hashlib.sha256(content).hexdigest()
 

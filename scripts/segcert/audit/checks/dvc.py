@@ -23,7 +23,10 @@ AGAIN = "to version the present files: snakemake -R version_data version_models 
 
 
 def check_pointers(evidence: Evidence) -> Findings:
-    """Check that each DVC pointer matches the files in its folder. Changed files of other runs give only notices."""
+    """Check that each DVC pointer matches the files in its folder.
+
+    For changed files of other runs, the findings are only notices.
+    """
     exceptions = evidence.root / ".dvcignore"
     ignored = GitIgnoreSpec.from_lines(exceptions.read_text().splitlines() if exceptions.exists() else [])
     versioned = (evidence.root / CONTENTS).exists()  # the job that writes the pointers packs this file
@@ -43,7 +46,7 @@ def check_pointers(evidence: Evidence) -> Findings:
 
 
 def check_packed_records(evidence: Evidence) -> Findings:
-    """Check that run records match their packed copies, which results.dvc covers."""
+    """Check that run records match their packed copies, which are among the files of results.dvc."""
     for job in evidence.lineage.jobs:
         packed = packed_record(job.path.removesuffix(SUFFIX), evidence.root)
         same = not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes()
@@ -118,7 +121,7 @@ class Listing(RootModel[list[Entry]]):
 
 
 def _listing(root: Path, name: str) -> dict[str, str] | None:
-    """Map a folder's files to their MD5, as listed in DVC's cache. Return None if no list is valid."""
+    """Return the MD5 of each file in a folder, as listed in DVC's cache, or None if there is no valid list."""
     try:
         listing = fit(parse_json(_cached(root, name).read_bytes()), Listing)
     except (OSError, ValueError):
@@ -132,7 +135,7 @@ def _cached(root: Path, md5: str) -> Path:
 
 
 def _committed(root: Path, pointer: str) -> str | None:
-    """Return the content of a pointer in the current commit; None if the commit does not contain it."""
+    """Return the content of a pointer in the current commit, or None if the commit does not contain the pointer."""
     try:
         return git("show", f"HEAD:{pointer}", root=root)
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""Check that files are unchanged since jobs made them, and that later jobs read these versions of the files."""
+"""Check that files are unchanged since jobs made them, and that later jobs read the unchanged files."""
 
 from collections.abc import Set
 
@@ -11,7 +11,7 @@ from segcert.provenance.snakemake_metadata import job_artifacts
 
 
 def check_files(evidence: Evidence) -> Findings:
-    """Check that each file that a job made exists and has the SHA-256 that the run record states."""
+    """Check that each file that a job made exists, and that its SHA-256 is the one in the run record."""
     for job in evidence.lineage.jobs:
         for path, sha256 in (job.outputs | job.extra_outputs).items():
             found = evidence.digests.sha256(path)
@@ -24,7 +24,7 @@ def check_files(evidence: Evidence) -> Findings:
 
 
 def check_links(evidence: Evidence) -> Findings:
-    """Check that jobs read their inputs as other jobs made them, and that inputs made by no job are unchanged."""
+    """Check that jobs read their inputs as other jobs made them, and that all other inputs are unchanged."""
     lineage = evidence.lineage
     for path, reason in lineage.unreadable.items():
         yield Finding(path, "is not a run record; restore it, or make its artifact again", error=reason)
@@ -43,7 +43,7 @@ def check_links(evidence: Evidence) -> Findings:
 
 
 def _orphaned_files(lineage: Lineage) -> list[str]:
-    """Return the first output of each orphaned job, and the results that no run record names."""
+    """Return the first output of each orphaned job, and the results that no run record lists."""
     made = {path for job in (*lineage.jobs, *lineage.orphaned) for path in job.outputs}
     unknown = []
     for path in (lineage.root / "results" / lineage.run).rglob("*"):

@@ -24,16 +24,16 @@ ROUNDING = 0.001  # share of counts that may differ by one on a different proces
 
 
 def replay_check(images: int, seed: int | None = None) -> dict[str, Callable[[Evidence], Findings]]:
-    """Return a dictionary that maps a title to the check that redraws the votes of some images.
+    """Return a dict with the title and the function of the check that redraws the votes of some images.
 
-    `seed` selects the images; without a seed they are selected at random.
+    The images are selected with the given seed. Without a seed, they are selected at random.
     """
     chosen = secrets.randbelow(2**32) if seed is None else seed
     return {f"votes drawn again (seed {chosen})": functools.partial(check_votes, images=images, seed=chosen)}
 
 
 def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
-    """Redraw the votes of `images` images, which `seed` selects from all noise levels and pairings.
+    """Redraw the votes of `images` images, selected with the given seed from all noise levels and pairings.
 
     On the same processor or GPU model as in the original run, every count must be identical. On a different processor,
     a few counts may differ by one where two logits are nearly equal. Votes from a GPU are redrawn only on a GPU.
@@ -64,7 +64,7 @@ def _replay_device(job: Job) -> tuple[torch.device, bool] | None:
 
 
 def _repredict(root: Path, job: Job) -> Finding | None:
-    """Predict the labels of the clean test images again with the unsmoothed model, and compare them."""
+    """Predict the labels of the clean test images again without smoothing, and compare them with the saved labels."""
     params, (output,) = job.record["params"], job.outputs
     replay = _replay_device(job)
     if replay is None:

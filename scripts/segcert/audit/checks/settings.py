@@ -8,7 +8,10 @@ from segcert.provenance.lineage import Job
 
 
 def check_settings(evidence: Evidence) -> Findings:
-    """Check that the settings on which certificates depend are those on the page, and that no record has two seeds."""
+    """Check that the settings on which certificates depend are those on the page.
+
+    Also check that no run record contains two different seeds.
+    """
     page = evidence.lineage.makers.get(f"reports/{evidence.lineage.run}/index.html")
     configuration = page.record["params"].get("configuration", {}) if page else {}
     for job in evidence.lineage.jobs:

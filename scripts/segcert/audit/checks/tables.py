@@ -1,4 +1,4 @@
-"""Check that the report's numbers follow from the certificates: recompute the tables, and read the page."""
+"""Check the report's numbers: recompute the tables from the certificates, and compare the page with the tables."""
 
 import decimal
 import functools
@@ -30,7 +30,10 @@ def check_collection(evidence: Evidence) -> Findings:
 
 
 def check_tables(evidence: Evidence) -> Findings:
-    """Check that the tables in the report follow from certificates.parquet and the other collected tables."""
+    """Recompute the report's tables from certificates.parquet and the other collected tables.
+
+    The recomputed tables are compared with the tables in the report.
+    """
     for job in evidence.lineage.jobs:
         if job.rule == "tables":
             outputs = {Path(path).stem: path for path in job.outputs if path.endswith(".csv")}
@@ -41,7 +44,7 @@ def check_tables(evidence: Evidence) -> Findings:
 
 
 def check_page(evidence: Evidence) -> Findings:
-    """Check that each number on the page matches the CSV file, to the digits shown, and that no row is missing."""
+    """Check that each number on the page matches the CSV file to the digits shown, and that no row is missing."""
     page = f"reports/{evidence.lineage.run}/index.html"
     if page not in evidence.lineage.makers or not (evidence.root / page).exists():
         return
@@ -67,7 +70,7 @@ def check_page(evidence: Evidence) -> Findings:
 
 
 def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
-    """Return the rows that a job of the rule `tables` read from a table's source (segcert.results.tables.Recipe)."""
+    """Return the rows that a job of the rule `tables` read from a table's source (see `results.tables.Recipe`)."""
     if source == "main":
         return read_tables(root / path for path in job.outputs if path.endswith("/main.csv"))
     folders = {"scores": "/denoiser_scores/", "costs": "/costs/"}
@@ -102,7 +105,7 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
 
 
 def _matches(value: str, text: str, stated: float) -> bool:
-    """Return True if a number's exact value on the page is `stated` and its text on the page is this value, rounded."""
+    """Return True if a number on the page is correct: `value` equals `stated`, and `text` is `stated`, rounded."""
     share = 100 if text.endswith("%") else 1
     try:
         if math.isnan(stated):
