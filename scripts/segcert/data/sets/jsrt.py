@@ -19,10 +19,10 @@ STRUCTURES = {
 
 
 def decode_img(data: bytes) -> Raster:
-    """Decode a raw JSRT image: 2048x2048 pixels, 12 bits in two bytes, big-endian, no header.
+    """Decode a raw JSRT image of 2048x2048 pixels: 12-bit values in two big-endian bytes each, without a header.
 
     High values are dark in the file, so all values are inverted. The full 12-bit range is kept, so a gray level has the
-    same meaning in every image. Raises DataError for a different file size or a larger range of values.
+    same meaning in every image. Raises DataError if the file has a different size or contains larger values.
     """
     if len(data) != 2 * SIZE**2:
         raise DataError(
