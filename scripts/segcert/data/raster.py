@@ -18,7 +18,7 @@ Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
 
 MAX_SIDE = 16_384  # pixels; without this limit, padding a long thin strip to a square could exhaust the memory
-SQUARE = 0.01  # relative difference of sides below which a pixel counts as square, because resolutions are often rounded
+SQUARE = 0.01  # relative difference of sides below which a pixel counts as square: resolutions are often rounded
 # Largest difference between the channels of a gray picture, in levels out of 255. JPEG compression, scanners and colour
 # management change the channels of gray pictures by a few levels.
 NEARLY_GRAY = 8

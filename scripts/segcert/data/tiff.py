@@ -1,4 +1,4 @@
-"""Read TIFF images. The result is the same for every lossless compression, byte order and planar layout.
+"""Read TIFF images. The values do not depend on a file's compression, byte order, orientation or planar layout.
 
 All files are read by tifffile, with the codecs from imagecodecs. No other reader is used, because two readers could
 interpret the same file differently.
