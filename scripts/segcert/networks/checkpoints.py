@@ -146,7 +146,7 @@ def _load(source: Path) -> Any:
 
 
 def _members(source: Path) -> list[str]:
-    """Return the names of the files in a zip archive. The list is empty for a damaged archive and for any other file."""
+    """Return the names of the files in a zip archive. The list is empty for any other file and a damaged archive."""
     try:
         with zipfile.ZipFile(source) as archive:
             return archive.namelist()

@@ -11,7 +11,7 @@ SHOWN = 4  # largest number of tensors that an error message lists
 
 
 class OutputError(ModelError):
-    """Error for a network output that is not logits. The message says what was found and how to convert it to logits."""
+    """Error for an output that is not logits. The message says what was found and how to convert it to logits."""
 
     def __init__(self, output: Any, shape: tuple[int, ...], remedy: str) -> None:
         parts = "" if isinstance(output, Tensor) else ", ".join(f"{key} {_kind(of)}" for key, of in _parts(output))

@@ -56,7 +56,7 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 def compile_network(network: Any, device: torch.device) -> Any:
     """Compile a torch module, with CUDA graphs on a GPU. Return any other callable unchanged."""
-    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # makes the setting known to the compiler
+    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # tells the compiler
     if not isinstance(network, torch.nn.Module):
         return network
     return torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else "default")

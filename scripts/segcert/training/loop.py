@@ -227,7 +227,10 @@ class _Learner:
             self.checkpoint.save(state)
 
     def best_row(self) -> dict[str, float]:
-        """Return the row with the best score, which is in the column after the training loss. In a tie, return the first row."""
+        """Return the row with the best score, or the first such row in a tie.
+
+        The score is in the column after the training loss.
+        """
 
         def score(row: dict[str, float]) -> float:
             figure = list(row.values())[3]

@@ -50,7 +50,10 @@ class Checkpoint:
 
     @classmethod
     def of(cls, path: str | Path, files: Iterable[str | Path], **decides: Any) -> "Checkpoint":
-        """Return the checkpoint of a training run whose key is a digest of the contents of `files` and of the JSON values."""
+        """Return the checkpoint of a training run.
+
+        The key is a digest of the contents of `files` and of the other arguments, which are JSON values.
+        """
         return cls(Path(path), value_digest([[file_digest(each) for each in files], decides]))
 
     def load(self) -> dict[str, Any] | None:
