@@ -1,8 +1,8 @@
 """Read files from folders and from untrusted archives.
 
 Zip archives are read in place. Tar, 7z and rar archives do not allow efficient random access, so they are unpacked into
-a temporary folder next to the archive. An archive is rejected as a whole if it is too large, or if it contains a link,
-a device or a file whose name leads out of the target folder (such as ../a.png).
+a temporary folder next to the archive. An entire archive is rejected if it is too large or contains a link, a device,
+or a name that leads out of the target folder (such as ../a.png).
 """
 
 import bz2
@@ -29,7 +29,8 @@ from segcert.data.errors import DataError
 
 MAX_MEMBER_BYTES = 128 << 20
 MAX_MEMBERS = 200_000
-# The unpacked files may have MAX_GROWTH times the size of the archive or FREE_BYTES, whichever is larger.
+# The total size of the unpacked files may be up to MAX_GROWTH times the size of the archive, or up to FREE_BYTES if
+# this is larger.
 MAX_GROWTH = 20
 FREE_BYTES = 4 << 30
 

@@ -1,7 +1,7 @@
 """The catalogue of data sets, and functions that describe data sets to users.
 
 Each data set is defined in a module in segcert.data.sets. These modules are imported by name. A Snakemake rule
-therefore imports only the module of the data set that it processes, so changes to the modules of other data sets do not
+therefore imports only the module of the data set that it processes. Changes to the modules of other data sets do not
 make the rule's outputs stale.
 """
 

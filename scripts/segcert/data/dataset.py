@@ -26,7 +26,7 @@ Length = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(lambda 
 
 
 class Row(BaseModel):
-    """A row of index.csv, which describes one prepared image. `pixel_height` and `pixel_width` may be None."""
+    """A row of index.csv, which describes one prepared image. `pixel_height` and `pixel_width` are None if unknown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -181,7 +181,7 @@ class PreparedDataset:
         return self.rows[name].group
 
     def pixel_size(self, name: str) -> PixelSize | None:
-        """Return the height and width in the patient, in mm, that a pixel of a prepared image covers.
+        """Return the height and width, in mm, of the area in the patient that a pixel of a prepared image covers.
 
         Returns None if this size is unknown.
         """

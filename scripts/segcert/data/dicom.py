@@ -38,9 +38,8 @@ class Spacing(NamedTuple):
     size
         Height and width in `unit`, both positive.
     unit
-        "mm" for lengths in the patient; "mm at the detector" if the magnification is unknown, and lengths in the
-        patient are therefore smaller by an unknown factor; or "original pixel widths" if only the shape of a pixel is
-        known.
+        "mm" for lengths in the patient; "mm at the detector" for lengths that an unknown magnification makes larger
+        than those in the patient; or "original pixel widths" if only the shape of a pixel is known.
     """
 
     size: tuple[float, float]

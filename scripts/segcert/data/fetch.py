@@ -3,8 +3,8 @@
 An archive that is already in data/raw is used, even if it was renamed or unpacked. Otherwise it is copied from a mirror
 or downloaded from its official address. A mirror is a folder or URL that contains the archives, under their official
 names, and their checksums in a file named SHA256SUMS. A file gets its final name only when its checksum has been
-verified. A file is quarantined as <name>.rejected if its checksum is wrong, or if it is not an archive at all, such as
-a web page that was saved under the archive's name.
+verified. A file is quarantined as <name>.rejected if its checksum is wrong, or if it is not an archive at all. An
+example is a web page that was saved under the archive's name.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
     """Find a data set's archives in `folder`, copy or download the missing ones, and write `folder`/manifest.json.
 
     For each archive, the manifest states whether it is the official release. The value is true or false, or null if no
-    checksum was published. It is false if a mirror contains a different file.
+    checksum was published. It may be false for a file from a mirror.
 
     Raises DataError, with advice, if an archive is not available or its checksum is wrong.
     """

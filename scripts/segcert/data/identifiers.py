@@ -30,9 +30,9 @@ KEYWORDS = (
     "StudyInstanceUID",
 )
 NAME = "PN"  # value representation of a person's name
-FRAMES = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")  # long, and without identifiers
+FRAMES = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")  # long sequences without identifiers
 SHORTEST = 3  # minimum number of characters; shorter identifiers, such as the number 1, occur in too many texts
-CERTAIN = 6  # characters; a shorter identifier must be a whole word or number, so that "cannot" does not match Ann
+CERTAIN = 6  # characters; shorter identifiers are found only as whole words or numbers (Ann is not found in cannot)
 LETTER = r"[^\W\d_]"
 HEADER = 132  # number of bytes from which a DICOM file is recognised
 

@@ -74,7 +74,7 @@ def class_ids(
     Raises
     ------
     DataError
-        If the mask contains a value or a colour that is not in `meaning`, or if the mask has colours but `meaning`
+        If the mask contains a value or a colour that is not in `meaning`; or if the mask has colours but `meaning`
         contains gray values or a threshold is given.
     """
     if threshold is not None:

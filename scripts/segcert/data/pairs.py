@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from segcert.data.raster import Labels, Raster
 
-NOT_AN_IMAGE = "not an image file"  # such as a README or a list of patients; it does not count as lacking a partner
+NOT_AN_IMAGE = "not an image file"  # such as a README or a list of patients; it is not counted as lacking a counterpart
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,9 +35,9 @@ def find_phantoms(counts: Mapping[str, int], size: int) -> SearchResult:
 def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
     """Draw the phantom with the given name: an 8-bit image and its mask, both size x size pixels.
 
-    In the mask, 0 is background, 1 is lungs, and 2 is heart, which is drawn on top of the lungs. The name determines
-    the anatomy (position, size, tilt and outline of lungs and heart; ribs, spine, clavicles and diaphragm), the
-    exposure, the texture and the noise.
+    In the mask, 0 is the background, 1 is the lungs, and 2 is the heart, which is drawn on top of the lungs. The name
+    determines the anatomy (position, size, tilt and outline of lungs and heart; ribs, spine, clavicles and diaphragm),
+    the exposure, the texture and the noise.
     """
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
     rng = np.random.Generator(np.random.Philox(key=key))

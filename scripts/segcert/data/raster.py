@@ -42,7 +42,8 @@ class Raster:
     length_unit
         Unit of `pixel_size`; see segcert.measurements.
     original_grid
-        Mapping to the pixels of the file; None if the image was neither padded nor resized.
+        Mapping between the pixels of this image and those of the file; None if the image was neither padded nor
+        resized.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -154,7 +155,10 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, applied=(*self.applied, "inverted: low values are bright"))
 
     def with_pixel_size(self, pixel_size: PixelSize | None) -> "Raster":
-        """Set the height and width in the patient, in mm, that a pixel covers. None keeps the values from the file."""
+        """Set the height and width, in mm, of the area in the patient that a pixel covers.
+
+        None keeps the values from the file.
+        """
         if pixel_size is None:
             return self
         step = f"pixel size set to {pixel_size[0]:g} x {pixel_size[1]:g} mm (height x width)"

@@ -34,11 +34,12 @@ class Layout:
     decode
         Function that converts the bytes of an image file to a Raster. None means segcert.data.decode.decode_at_depth.
     mask_scale
-        Factor by which the height and the width of an image are larger than those of its mask.
+        Ratio of the height and width of an image to the height and width of its mask.
     name
         Function that converts the regex group `name` to the name of the image.
     group_of
-        Function that returns the group of an image with a given name, for paths without the regex group `group`.
+        Function that converts an image's name to the name of its group. It is used if `images` has no regex group
+        `group`.
     """
 
     images: str

@@ -33,7 +33,7 @@ def by_group(key: ImageKey) -> str:
 
 
 def expected_tests(about: Dataset, rule: SplitRule) -> int | None:
-    """Return the number of test images in a complete data set, or an estimate of it, or None if it is unknown.
+    """Return the number of test images in a complete data set, which may be an estimate, or None if it is unknown.
 
     The number is used only to plan a run before the images are available. Certification always uses the test images in
     index.csv.

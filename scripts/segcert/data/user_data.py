@@ -196,7 +196,7 @@ class OwnFolder:
         return image.with_pixel_size(chosen["pixel_size"])
 
     def _labels(self, size: tuple[int, int], image_orientation: int, data: bytes) -> Labels:
-        """Decode a mask file to class ids, and turn them to fit the upright image."""
+        """Decode a mask file to class ids, and turn them so that they fit the upright image."""
         chosen = self.settings
         try:
             labels = class_ids(read_mask(data), chosen["values"], self.classes, chosen["mask_threshold"])

@@ -29,7 +29,7 @@ SPLIT_FOLDERS = {
 }
 KIND_FOLDERS = {"images": "image", "image": "image", "masks": "mask", "mask": "mask", "labels": "mask"}
 HEADER = 256  # number of bytes from which the format of a file is recognised
-NUMBER = r"[_-]?\d+"  # ends the name of a mask if its image has several masks, each of which shows one structure
+NUMBER = r"[_-]?\d+"  # end of a mask's name, if the image has several masks, each with one structure
 
 
 @dataclasses.dataclass

@@ -44,8 +44,8 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
     FileNotFoundError
         If the file does not exist.
     ArraysError
-        If the file is damaged or incomplete, if it contains two arrays of the same name or anything that is not an
-        array, or if an array is larger than the free memory.
+        If the file is damaged or incomplete; if it contains two arrays of the same name or anything that is not an
+        array; or if an array is larger than the free memory.
     KeyError
         If the file contains no array with the requested name.
     """

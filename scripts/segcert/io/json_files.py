@@ -1,4 +1,4 @@
-"""Parse JSON from untrusted files. Every problem raises a ValueError."""
+"""Parse JSON from untrusted files. Any problem raises a ValueError."""
 
 import json
 from pathlib import PurePosixPath

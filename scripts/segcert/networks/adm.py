@@ -57,7 +57,7 @@ class ADMLayout:
 
     @property
     def attends(self) -> list[bool]:
-        """List of flags, one per level in order of decreasing resolution, which are True if the level has attention."""
+        """A flag for each level, in order of decreasing resolution, that is True if the level has attention."""
         return [self.image_size // 2**level in self.attention_resolutions for level in range(len(self.channel_mult))]
 
 
@@ -95,7 +95,7 @@ def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
 def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = ADM_256) -> None:
     """Convert a guided-diffusion checkpoint to the diffusers folders `unet` and `scheduler` in `folder`.
 
-    Code in the checkpoint is not run. If the checkpoint is a zip file, as torch writes it, its tensors are
+    Code in the checkpoint is not run. If the checkpoint is a zip file, which is torch's default format, its tensors are
     memory-mapped instead of being read into memory. Raises ModelError for a checkpoint that cannot be read, has a
     different layout, or contains weights that are not finite.
     """
@@ -103,7 +103,7 @@ def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = A
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))
     except OSError:
         raise
-    except Exception as error:  # torch's unpickler raises many kinds of errors for other files
+    except Exception as error:  # torch's unpickler raises many kinds of errors for other kinds of files
         raise ModelError(
             f"{checkpoint}: cannot be read as a file of tensors (it is damaged, is not a torch checkpoint, or "
             "contains code); download it again"

@@ -28,7 +28,7 @@ class Architecture:
 ARCHITECTURES = {
     "unet": Architecture("UNet", arguments=("width", "depth"), halvings=None),
     "resunetpp": Architecture("ResUNetPlusPlus"),
-    "deeplabv3plus": Architecture("DeepLabV3Plus", least_batch=2),  # batch normalisation of image means needs two
+    "deeplabv3plus": Architecture("DeepLabV3Plus", least_batch=2),  # batch normalisation of image means needs 2 images
 }
 
 

@@ -1,9 +1,8 @@
 """Read checkpoints, which are files of weights that other programs wrote. Only tensors are read from them.
 
-Programs save weights in different ways: as a plain state dict, in a dictionary that also contains other things (under a
-key such as `state_dict`, `model` or `ema`), or with a prefix that a wrapper adds (`module.`, `model.`). This module
-reads all of these as one flat dict of tensors with dotted names. segcert.networks.matching finds a network's weights in
-this dict.
+Programs save weights in different ways: as a plain state dict, under a key of a larger dictionary (such as
+`state_dict`, `model` or `ema`), or with a prefix that a wrapper adds (`module.`, `model.`). This module reads all of
+these as one flat dict of tensors with dotted names. segcert.networks.matching finds a network's weights in this dict.
 """
 
 import re
@@ -41,7 +40,7 @@ OTHER_KINDS = {
 
 
 class Found(NamedTuple):
-    """A tensor in a checkpoint, and its place: the keys of the dictionary that contains it, joined by dots."""
+    """A tensor in a checkpoint, and its place: the keys that lead to its dictionary, joined by dots."""
 
     tensor: Tensor
     place: str
@@ -138,7 +137,7 @@ def _load(source: Path) -> Any:
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < source.stat().st_size:
             return load_file(source)
         return _unpickled(source)
-    except Exception as error:  # torch's unpickler and zip reader raise many kinds of errors for other files
+    except Exception as error:  # torch's unpickler and zip reader raise many kinds of errors for other content
         raise ModelError(
             f"{source}: cannot be read as a file of tensors ({type(error).__name__}). If it is complete, save the "
             f"weights again with {SAVE}, or set `program` to a TorchScript or torch.export file"

@@ -24,11 +24,11 @@ NOTABLE = 0.1  # smallest relative difference between noise levels that is worth
 class DiffusionDenoiser(nn.Module):
     """A denoiser for images in [0, 1]: a diffusion model that is called `steps` times per image.
 
-    The diffusion model works on values in [-1, 1]. A noisy image x with noise level sigma is therefore mapped to z = 2x
-    - 1, which has noise level 2 sigma. Each step of the model's noise schedule has a value abar. The denoiser uses the
-    step t* at which (1 - abar) / abar is closest to (2 sigma)^2, because sqrt(abar) z is then a sample of the forward
-    process. The network's prediction at this step gives an estimate of the clean image, which is clipped and mapped
-    back to [0, 1].
+    The diffusion model works on values in [-1, 1]. A noisy image x with noise level sigma is therefore mapped to the
+    image z = 2x - 1, which has noise level 2 sigma. Each step of the model's noise schedule has a value abar. The
+    denoiser uses the step t* at which (1 - abar) / abar is closest to (2 sigma)^2, because sqrt(abar) z is then a
+    sample of the forward process. The network's prediction at this step gives an estimate of the clean image, which is
+    clipped and mapped back to [0, 1].
 
     If `steps` is greater than 1, the predicted noise is added to the estimate again at a lower level, and the network
     makes a new estimate from the result. This is DDIM (Song et al., ICLR 2021) with eta = 0. The steps after t* are

@@ -23,7 +23,7 @@ CHANNELS = (1, 3)
 ALWAYS = 1 << 24  # number of weights that may always be allocated, regardless of the size of their file
 # Keys that diffusers' EMAModel adds to config.json when it saves a moving average of weights
 AVERAGING = {"decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"}
-# Parts of the names of attention layers before diffusers 0.15, and the parts that have replaced them since then
+# Parts of tensor names in attention layers that diffusers 0.15 replaced, and their replacements
 OLD_LAYERS = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 Size = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -156,7 +156,7 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
 
 
 def divisor_of(unet: Any) -> int:
-    """Return the number by which the height and the width of images must be divisible: a factor of 2 per halving."""
+    """Return the network's downsampling factor, by which the height and the width of images must be divisible."""
     levels = getattr(getattr(unet, "config", None), "block_out_channels", (1,))
     return int(2 ** (len(levels) - 1))
 
@@ -194,7 +194,7 @@ def _built(config: dict[str, Any], weights: Path) -> UNet2DModel:
 
 
 def _with_new_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of attention layers that have the names that were used before diffusers 0.15."""
+    """Rename tensors of attention layers from the names used before diffusers 0.15 to the current names."""
     renamed = {}
     for name, tensor in state.items():
         new = name

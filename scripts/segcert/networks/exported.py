@@ -199,7 +199,7 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
         if member.endswith(".pt") and (content := archive.read(name)):
             try:
                 torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            except Exception:  # torch's unpickler raises many kinds of errors for foreign bytes
+            except Exception:  # torch's unpickler raises many kinds of errors for other content
                 objects = True
         if objects:
             raise ModelError(

@@ -147,7 +147,7 @@ def _advice_on(missing: Path) -> str:
 
 
 def _other_networks(folder: Path) -> list[str]:
-    """Return the names of a diffusers pipeline's parts other than `unet` and `scheduler`."""
+    """Return the names of the parts of a diffusers pipeline, apart from `unet` and `scheduler`."""
     parts = {path.parent.name for path in folder.glob("*/config.json")}
     index = folder / PIPELINE
     if index.is_file():

@@ -69,8 +69,7 @@ def read_schedule(folder: Path) -> NoiseSchedule:
 
     Raises ModelError if the network that belongs to the scheduler cannot be called as DiffusionDenoiser calls it. This
     is the case for rectified flow (flow matching), EDM, variance-exploding and consistency models, and for networks
-    that use values outside [-1, 1]. Raises ModelError also for an invalid noise schedule, and for keys whose effect is
-    unknown.
+    that use values outside [-1, 1]. An invalid noise schedule and keys whose effect is unknown also raise ModelError.
     """
     path = Path(folder, SCHEDULER_CONFIG)
     try:

@@ -1,4 +1,4 @@
-"""Test that the labels that a network returns depend only on the noisy image, which certificates assume."""
+"""Test that a network's labels depend only on the noisy image. Certificates are valid only if this is true."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

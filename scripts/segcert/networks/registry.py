@@ -178,9 +178,9 @@ def _imported(target: str) -> Callable[..., Any]:
 
 
 def _returns_network(factory: Callable[..., Any]) -> bool:
-    """Return True for a network class or for a function that returns a network.
+    """Return True for a class of networks, and for a function that is known to return a network.
 
-    A function needs an annotation that its return value is a network, unless it is a user's own function.
+    The annotation of the return value must be a class of networks. A function that a user wrote may have no annotation.
     """
     returns: Any = factory
     if inspect.isfunction(factory):

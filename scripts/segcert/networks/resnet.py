@@ -24,7 +24,9 @@ class ResNet34(nn.Module):
     output_stride
         32 or 16. With 16, the last stage keeps the resolution and dilates its convolutions instead, as in DeepLab.
 
-    Notes ----- The names of modules match those of torchvision (except `fc`, which does not exist here) and of
+    Notes
+    -----
+    The names of modules match those of torchvision (except `fc`, which does not exist here) and of
     segmentation_models_pytorch. With a width of 64, state dicts from both libraries can be loaded.
     """
 

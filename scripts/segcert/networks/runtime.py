@@ -43,7 +43,7 @@ def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
     torch.set_num_threads(threads)
     keep_freed_memory()
     replace_operations()
-    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms imports the compiler, in 2 s
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms imports the compiler, which takes 2 s
     return torch.device(device)
 
 
@@ -56,7 +56,7 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 def compile_network(network: Any, device: torch.device) -> Any:
     """Compile a torch module, with CUDA graphs on a GPU. Return any other callable unchanged."""
-    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # tells the compiler
+    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # passes this to the compiler
     if not isinstance(network, torch.nn.Module):
         return network
     return torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else "default")

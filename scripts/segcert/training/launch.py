@@ -49,8 +49,8 @@ def launch(
     is split across them. torchrun starts one process per GPU (or all processes on the CPU), and each process runs this
     module. The first process appends its messages to the file `log`.
 
-    SIGTERM is forwarded to the processes. When the processes have ended after SIGTERM, Interrupted is raised. Raises
-    LaunchError if a process fails.
+    SIGTERM is forwarded to the processes. After SIGTERM, Interrupted is raised when the processes have ended.
+    LaunchError is raised if a process fails.
     """
     target = set_up_torch(device, threads, processes)
     if processes == 1:

@@ -1,4 +1,4 @@
-"""The training loop, for one or several devices. It writes and resumes from checkpoints, and keeps the best weights."""
+"""The training loop, for one or several devices. It writes checkpoints, resumes from them, and keeps the best weights."""
 
 import contextlib
 import csv
@@ -60,8 +60,8 @@ def train(
         seed, the step and the process rank, so interrupting and resuming training does not change the result.
     score_of
         Function that takes a network in eval mode and returns a dictionary of validation scores. If `settings` has an
-        `ema_decay`, the network is the moving average of the trained network. The first score is maximised. The
-        function is called every `evaluate_every` steps and at the end.
+        `ema_decay`, the weights of this network are the moving average of those of `model`. The first score is
+        maximised. The function is called every `evaluate_every` steps and at the end.
     names
         Names of the training images.
     what

@@ -68,8 +68,8 @@ def build_optimizer(model: nn.Module, settings: Mapping[str, Any]) -> torch.opti
 def learning_rate(step: int, steps: int, settings: Mapping[str, Any]) -> float:
     """Return the learning rate of a step. The steps are numbered from 1.
 
-    The learning rate increases linearly during the warm-up. After that, it is constant or follows a half cosine down to
-    0.
+    The learning rate increases linearly during the warm-up. After that, it is constant, or it follows a half cosine
+    down to 0.
     """
     peak: float = settings["learning_rate"]
     warm_up: int = max(1, round(settings["warm_up"] * steps))

@@ -36,7 +36,10 @@ def decode_img(data: bytes) -> Raster:
 
 
 def by_fold(key: ImageKey) -> str:
-    """Choose the split by SCR's two folds: the first is for training (80%) and validation, the second for testing."""
+    """Choose the split according to the two folds of SCR.
+
+    The first fold is for training (80%) and validation, and the second fold is for testing.
+    """
     if key.part == "2":
         return "test"
     return by_hash(f"{key.dataset}/{key.group}", {"train": 0.8, "val": 0.2})
