@@ -1,4 +1,7 @@
-"""The training loop, for one or several devices. It writes checkpoints, resumes from them, and keeps the best weights."""
+"""The training loop. It writes checkpoints, resumes from them and keeps the best weights.
+
+The loop runs on one or several devices.
+"""
 
 import contextlib
 import csv
