@@ -14,7 +14,7 @@ SHA256 = "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1"
 def fetch_checkpoint(target: str | Path, url: str = URL, sha256: str = SHA256) -> None:
     """Download the ADM checkpoint (2.2 GB) to `target` unless that file exists, and check the file's SHA-256.
 
-    Raises DataError if the download fails or the file is not the checkpoint.
+    Raises DataError if the download fails or if the file does not have the expected SHA-256.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)

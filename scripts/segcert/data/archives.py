@@ -1,8 +1,8 @@
-"""Read files from archives and folders. Archives are not trusted.
+"""Read files from folders and from untrusted archives.
 
-A zip archive is read in place. Tar, 7z and rar archives allow no efficient random access, so they are unpacked into a
-temporary folder next to the archive. A whole archive is rejected if it contains a link, a device or a name that leads
-out of the folder (such as ../a.png), or if it is too large.
+Zip archives are read in place. Tar, 7z and rar archives do not allow efficient random access, so they are unpacked into
+a temporary folder next to the archive. An entire archive is rejected if it is too large or contains a link, a device,
+or a name that leads out of the target folder (such as ../a.png).
 """
 
 import bz2
@@ -29,11 +29,12 @@ from segcert.data.errors import DataError
 
 MAX_MEMBER_BYTES = 128 << 20
 MAX_MEMBERS = 200_000
-# An archive may unpack to MAX_GROWTH times its own size or to FREE_BYTES, whichever is larger.
+# The total size of the unpacked files may be up to MAX_GROWTH times the size of the archive, or up to FREE_BYTES if
+# this is larger.
 MAX_GROWTH = 20
 FREE_BYTES = 4 << 30
 
-RAR_UNIX = 3  # value of HostOS for a member that was written on Unix, whose attributes are a Unix mode
+RAR_UNIX = 3  # value of HostOS for members written on Unix; their FileAttr is a Unix file mode
 
 STRAY = ("thumbs.db", "desktop.ini", "__macosx")
 
@@ -47,7 +48,7 @@ class File:
     path
         Path relative to the archive or folder, with "/" as the separator.
     source
-        Path of the archive or folder; shown in messages.
+        Path of the archive or folder, as shown in messages.
     load
         Function that returns the file's bytes.
     sha256
@@ -63,7 +64,10 @@ class File:
         return f"{self.source}: {self.path}"
 
     def read(self) -> bytes:
-        """Return the file's bytes. Raises DataError, which names the file, if it is unreadable or has changed."""
+        """Return the file's bytes.
+
+        If the file cannot be read or has changed, raises a DataError that names it.
+        """
         try:
             data = self.load()
         except Exception as error:  # each archive library has its own errors
@@ -93,11 +97,11 @@ def open_archive(path: Path) -> Iterator[list[File]]:
     """Yield a list of the files in a zip, tar, 7z or rar archive. Stray files (see `is_stray`) are skipped.
 
     The files can be read only inside the context. Raises DataError for a damaged, truncated or hostile archive. An
-    archive is hostile if one of these is true:
+    archive is hostile if at least one of the following is true:
 
     - it contains a link, a device or a file name that leads out of the folder;
-    - a member unpacks to over 128 MiB;
-    - all members together unpack to more than 4 GiB and to more than 20 times the size of the archive;
+    - a member unpacks to more than 128 MiB;
+    - the members together unpack to more than 4 GiB and to more than 20 times the size of the archive;
     - it contains more than 200,000 members.
     """
     _check(path, list_archive(path))
@@ -126,7 +130,10 @@ def list_archive(path: Path) -> list[Member]:
 
 
 def list_folder(folder: Path) -> list[File]:
-    """List the files in a folder and its subfolders by path. Follow links, and skip stray files (see `is_stray`)."""
+    """List the files in a folder and its subfolders, sorted by path.
+
+    Symbolic links are followed, and stray files (see `is_stray`) are skipped.
+    """
     relative, seen = [], set()
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in seen]
@@ -137,7 +144,7 @@ def list_folder(folder: Path) -> list[File]:
 
 
 def ends_with(pattern: str, path: str) -> re.Match[str] | None:
-    """Match a pattern against a complete path or against its last parts, so that the file may be in any folder."""
+    """Match a pattern against a path or against its last components, so that the file may be in any folder."""
     return re.fullmatch(f"(?:.*/)?{pattern}", path)
 
 
@@ -180,10 +187,13 @@ def _zip_members(path: Path) -> list[Member]:
 
 
 def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
-    """Return the bytes of a zip archive's member. Read at most one byte more than the size that the archive states."""
+    """Return the bytes of a member of a zip archive.
+
+    Reads at most one byte more than the size that the archive states for the member.
+    """
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"found compression method {info.compress_type}; expected 0 (stored) or 8 (deflated)")
-    with lock, archive.open(info) as member:  # zipfile counts its open members without a lock
+    with lock, archive.open(info) as member:  # zipfile's count of open members is not thread-safe
         return member.read(info.file_size + 1)
 
 
@@ -195,7 +205,7 @@ class _Bounded:
         self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes. Raises DataError if `size` exceeds the size limit of a member."""
+        """Return at most `size` bytes. Raises DataError if `size` is negative or exceeds the size limit of a member."""
         if not 0 <= size <= MAX_MEMBER_BYTES:
             raise DataError(
                 f"reading the archive requires {size >> 20} MiB of memory; the limit is {MAX_MEMBER_BYTES >> 20} MiB. "
@@ -274,7 +284,7 @@ def _unpack_rar(path: Path, folder: Path) -> None:
 
 
 class _Kind(NamedTuple):
-    """The functions that list and unpack an archive format. `unpack` is None if the format can be read in place."""
+    """Functions that list and unpack archives of one format. `unpack` is None for a format that is read in place."""
 
     members: Callable[[Path], list[Member]]
     unpack: Callable[[Path, Path], None] | None
@@ -306,7 +316,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _content(path: Path, error: Exception) -> str:
-    """Return an error message, with advice, for a file that is not an archive of the format that its suffix names."""
+    """Return an error message, with advice, for a file that is not the kind of archive that its suffix indicates."""
     with path.open("rb") as file:
         start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] == b"<":

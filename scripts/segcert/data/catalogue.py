@@ -1,7 +1,8 @@
-"""The catalogue of data sets, and descriptions of them for users.
+"""The catalogue of data sets, and functions that describe data sets to users.
 
-Each data set is defined in a module in segcert.data.sets. These modules are loaded by name. Therefore a Snakemake rule
-imports only the module of its own data set, and changes to the other modules do not make its outputs stale.
+Each data set is defined in a module in segcert.data.sets. These modules are imported by name. A Snakemake rule
+therefore imports only the module of the data set that it processes. Changes to the modules of other data sets do not
+make the rule's outputs stale.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from segcert.data.errors import DataError
 
 SETS = Path(__file__).with_name("sets")
 NAMES = tuple(sorted(path.stem for path in SETS.glob("[!_]*.py")))
-RELEASED_AS_JPEG = ("isic2018", "kvasir_seg")  # images were compressed with loss
+RELEASED_AS_JPEG = ("isic2018", "kvasir_seg")  # data sets whose images were compressed lossily
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,15 +27,15 @@ class Archive:
     name
         Official file name.
     holds
-        Pattern that matches the paths of the files in the archive. It identifies a renamed archive or an unpacked
-        folder.
+        Regular expression that matches the paths of the files in the archive. It is used to recognise an archive that
+        was renamed or unpacked.
     page
         Web page that describes the archive.
     url
-        Download address; None if users must download the archive from `page` themselves, as `note` explains.
+        Download URL; None if users must download the archive themselves from `page`.
     sha256, md5
-        Published checksums; None if unpublished. Without a published checksum, the SHA-256 is recorded when the archive
-        is first used.
+        Published checksums; None for a checksum that was not published. If neither was published, the SHA-256 is
+        recorded when the archive is first used.
     bytes
         Approximate size in bytes; None if unknown.
     note
@@ -53,18 +54,18 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True)
 class SplitRule:
-    """A rule that assigns images to the training, validation and test splits. Test images are certified.
+    """A rule that assigns images to the training, validation and test splits. The test images are certified.
 
     Attributes
     ----------
     description
         Description of the rule for users.
     split_of
-        Function that returns the split of an image; "" if the image is in no split.
+        Function that takes an ImageKey and returns the split of the image, or "" if the image is in no split.
     leaks
-        True if images of one patient or video may be in several splits. Test results are then too optimistic.
+        True if images of the same patient or video may be in different splits, which makes test results too optimistic.
     names
-        Names of the images that the rule lists; empty if the rule does not list images.
+        Names of the images in the rule's list of images; empty if the rule has no such list.
     counts
         Number of images in each split; empty if the numbers are not known in advance.
     """
@@ -78,7 +79,7 @@ class SplitRule:
 
 @dataclasses.dataclass(frozen=True)
 class ImageKey:
-    """The properties of an image that a split rule may use: data set, name, group, and part of the release."""
+    """The properties of an image that a split rule may use: its data set, name, group, and part of the release."""
 
     dataset: str
     image: str
@@ -95,15 +96,16 @@ class Dataset:
     classes
         Class names in the order of their ids 0, 1, ...; class 0 is the background.
     group
-        Unit whose images always stay in one split: patient, video sequence, or image if neither is published.
+        Word for a set of images that belong in the same split, such as "patient" or "video sequence"; "image" if no
+        such sets are known.
     splits
         Dict that maps names to split rules; the first rule is the default.
     images
         Number of images in the official release; None if any number is accepted.
     masked
-        Number of images with a mask; None if every image has one.
+        Number of images with a mask; None if every image has a mask.
     native_sizes
-        Heights and widths of the official images in pixels; empty if they vary.
+        Sizes of the official images, as pairs (height, width) in pixels; empty if the sizes vary.
     pixel_size
         Height and width of a pixel in `length_unit`, for images of native size; None if unpublished.
     length_unit
@@ -111,15 +113,17 @@ class Dataset:
     bits
         Bit depth of the prepared images.
     file_bits
-        Bit depth that the release states for its 16-bit files; None if it contains no such files.
+        Number of bits that are used in the 16-bit files of the release; None if the release has no such files.
     window
-        The two stored values that become black and white in the prepared images; None: the ends of the full range.
+        The two stored values that become black and white in the prepared images. If None, these are the lowest and the
+        highest possible values.
     left_out_limit
-        Largest allowed fraction of images and masks without a partner.
+        Largest allowed fraction of images and masks that have no counterpart.
     allow_empty
         True if a mask may contain only background.
     any_orientation
-        True if mirrored and rotated images are plausible in this data set. Training then augments with such images.
+        True if mirrored and rotated images are plausible in this data set. In this case, training images are mirrored
+        and rotated for augmentation.
     synthetic
         True if the images are generated.
     """
@@ -204,7 +208,7 @@ def terms(about: Dataset) -> str:
 
 
 def how_to_get(about: Dataset, archives: Iterable[Archive]) -> str:
-    """Return instructions for downloading archives manually: their sources, and the folder to put them in."""
+    """Return instructions for downloading archives manually: where to get them, and which folder to put them in."""
     lines = [f"{archive.name}: from {archive.page} {archive.note}".rstrip() for archive in archives]
     return (
         f"Put these archives into data/raw/{about.name}/, as downloaded or unpacked, under any name:\n  "

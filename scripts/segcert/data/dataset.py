@@ -26,7 +26,7 @@ Length = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(lambda 
 
 
 class Row(BaseModel):
-    """A row of index.csv, which describes one prepared image. The height and width of a pixel are None if unknown."""
+    """A row of index.csv, which describes one prepared image. `pixel_height` and `pixel_width` are None if unknown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -59,7 +59,11 @@ def write_index(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read_index(path: Path) -> list[Row]:
-    """Read the rows of index.csv. Raises DataError, which names the line and the column, if a row is invalid."""
+    """Read the rows of index.csv.
+
+    Raises DataError if the file cannot be read or if a row is invalid. For an invalid row, the message names the line
+    and the column.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file, restkey="more"))
@@ -79,7 +83,10 @@ def read_index(path: Path) -> list[Row]:
 
 
 def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
-    """Return a dict that maps the path of each row's image and mask to its SHA-256. `folder` contains index.csv."""
+    """Return a dict that maps the path of every image and mask in `rows` to the SHA-256 of the file.
+
+    `folder` is the folder that contains index.csv.
+    """
     return {
         f"{folder}/{kind}/{row.image}.png": digest
         for row in rows
@@ -88,9 +95,9 @@ def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
 
 
 def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
-    """Raise DataError if a group is in two splits. Each row is (image, group, split).
+    """Raise DataError if images of one group are in two splits. Each row is a tuple (image, group, split).
 
-    The message begins with `what`. `group` is the word for a group, such as "patient".
+    The error message begins with `what`. `group` is the word for a group in the message, such as "patient".
     """
     seen: dict[str, tuple[str, str]] = {}
     for image, name, split in rows:
@@ -119,7 +126,7 @@ class About(Part):
 
 
 class Splits(Part):
-    """A split file's content: the image names in each split. If `leaks` is true, one group may be in several splits."""
+    """Content of a split file: the image names in each split. If `leaks` is true, a group may be in several splits."""
 
     train: list[str | int]
     val: list[str | int]
@@ -146,7 +153,8 @@ class PreparedDataset:
     def check(self) -> None:
         """Compare every image and mask with its digest, and index.csv with splits.json. Call this before training.
 
-        Raises DataError, which names the file that is missing or has changed.
+        Raises DataError if a file is missing or has changed, or if a group is in two splits. The message names the
+        file.
         """
         stated = self._json("splits.json", Splits)
         for split in SPLITS:
@@ -162,27 +170,36 @@ class PreparedDataset:
             self._checked("masks", name, row.mask_digest)
 
     def names(self, split: str, most: int | None = None) -> list[str]:
-        """Return the names of the images in a split, in the order of index.csv: all, or the first `most`."""
+        """Return the names of the images in a split, in the order of index.csv.
+
+        If `most` is given, only the first `most` names are returned.
+        """
         return [row.image for row in self.rows.values() if row.split == split][:most]
 
     def group(self, name: str) -> str:
-        """Return an image's group: its patient or sequence, or the image's own name if neither is known."""
+        """Return the group of an image: its patient or video sequence, or the name of the image if neither is known."""
         return self.rows[name].group
 
     def pixel_size(self, name: str) -> PixelSize | None:
-        """Return the height and width of one pixel of a prepared image, in mm in the patient; None if unknown."""
+        """Return the height and width, in mm, of the area in the patient that a pixel of a prepared image covers.
+
+        Returns None if this size is unknown.
+        """
         size, unit = self.pixel_scale(name)
         return size if unit == MM else None
 
     def pixel_scale(self, name: str) -> tuple[PixelSize | None, str]:
-        """Return the pixel size with which to measure lengths in a prepared image, and the unit of these lengths."""
+        """Return the pixel size for measuring lengths in a prepared image, and the unit of these lengths."""
         row, size = self.rows[name], self.about["image_size"]
         known = (row.pixel_height, row.pixel_width) if row.pixel_height and row.pixel_width else None
         stretch = (1.0, 1.0) if self.about.get("keep_aspect") else (row.height / size, row.width / size)
         return pixel_scale(known, row.pixel_unit or MM, stretch)
 
     def image(self, name: str) -> npt.NDArray[np.float32]:
-        """Return an image of shape (C, H, W), float32 in [0, 1]. With b bits, values are multiples of 1 / (2^b - 1)."""
+        """Return an image as a float32 array of shape (C, H, W), with values in [0, 1].
+
+        If the bit depth is b, all values are multiples of 1 / (2^b - 1).
+        """
         pixels = self._read("images", name, self.rows[name].digest)
         planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
         return to_unit(planes, self.about["bits"])
@@ -193,7 +210,7 @@ class PreparedDataset:
         return mask
 
     def stack(self, split: str) -> tuple[npt.NDArray[np.float32], Labels]:
-        """Return a split's images, an array of shape (N, C, H, W), and its masks, an array of shape (N, H, W)."""
+        """Return the images and the masks of a split, as arrays of shape (N, C, H, W) and (N, H, W)."""
         names = self.names(split)
         return np.stack([self.image(name) for name in names]), np.stack([self.mask(name) for name in names])
 

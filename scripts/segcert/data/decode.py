@@ -20,19 +20,22 @@ from segcert.measurements import MM, PIXEL_WIDTHS
 PNG = b"\x89PNG"
 PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little-endian and big-endian
-PILLOW_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX")  # not CMYK, whose RGB depends on the printer
+PILLOW_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX")  # not CMYK: its RGB depends on the printer
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".dicom")
 
 
 def image_name(path: str | Path) -> str:
-    """Return the name of an image file without its suffix. Only known suffixes are removed, as names may have dots."""
+    """Return the name of an image file without its suffix.
+
+    Only the suffixes of known image formats are removed, because names may contain dots.
+    """
     path = Path(path)
     return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
 
 class DepthError(DataError):
-    """Error for a 16-bit file that does not state how many bits its values use."""
+    """Error for a 16-bit file that does not state how many of the bits are used."""
 
 
 class Stored(NamedTuple):
@@ -51,7 +54,7 @@ class Stored(NamedTuple):
     applied
         Descriptions of the steps that turned the stored values into `pixels`, in order.
     length_unit
-        Unit of `pixel_size`: see segcert.measurements.
+        Unit of `pixel_size`; see segcert.measurements.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -63,9 +66,9 @@ class Stored(NamedTuple):
 
 
 def file_format(data: bytes) -> str:
-    """Identify the file format from its first bytes: "PNG", "TIFF" or "DICOM"; "" for every other format.
+    """Return the format of a file, recognised by its first bytes: "PNG", "TIFF" or "DICOM", or "" for any other format.
 
-    The preamble of a DICOM file may be the header of a TIFF file (DICOM PS3.10, 7.1). Such a file is read as DICOM.
+    The preamble of a DICOM file may contain a TIFF header (DICOM PS3.10, 7.1). Such a file is treated as DICOM.
     """
     if is_dicom(data):
         return "DICOM"
@@ -80,41 +83,42 @@ def decode(
     """Decode an image file to an upright image in which high values are bright.
 
     The EXIF or TIFF orientation is applied, palette indices are replaced by their colours, transparent pixels are
-    blended with black, and white-is-zero images are inverted. DICOM is read as displayed (segcert.data.dicom).
+    blended with black, and white-is-zero images are inverted. DICOM images are decoded as a viewer displays them (see
+    segcert.data.dicom).
 
     Parameters
     ----------
     data
         The bytes of the file.
     bits
-        Bit depth of the values in a 16-bit PNG or TIFF file, because such files do not state it. For every other file,
-        `bits` must equal the file's own depth.
+        Number of bits that the values of a 16-bit PNG or TIFF file use, because such files do not state it. For any
+        other file, `bits` must be None or equal to the bit depth of the file.
     window
-        The values to show as black and as white; values outside are clipped. For DICOM, they are outputs of the
-        modality LUT. For other formats, they are stored values.
+        The two values that become black and white. Values outside the window are clipped. For DICOM, the window applies
+        to the outputs of the modality LUT. For other formats, it applies to the stored values.
     frame
-        Number of the frame or page to read from a file that contains several; the first is 1.
+        Number of the frame or page to read from a file that contains several, counted from 1.
 
     Raises
     ------
     DepthError
         If neither the file nor `bits` nor `window` defines which value is white.
     DataError
-        If the file cannot be read as an image, has over 64 million pixels, or contains several frames while `frame` is
-        None.
+        If the file cannot be read as an image, has more than 64 million pixels, or contains several frames and `frame`
+        is None.
     """
     kind = file_format(data)
     try:
         if kind == "DICOM":
             stored = _decode_dicom(data, window, frame)
-            window = None  # it has been applied
+            window = None  # the window has already been applied
         elif kind == "TIFF":
             stored = _decode_tiff(data, frame)
         else:
             stored = _decode_with_pillow(data)
     except DataError:
         raise
-    except Exception as error:  # decoders fail in many ways
+    except Exception as error:  # decoders raise many kinds of errors
         raise DataError(
             f"the file cannot be read as an image ({error}); get a new copy, or convert it to PNG"
         ) from error
@@ -140,8 +144,7 @@ def decode_at_depth(
 ) -> Raster:
     """Decode an image file from a data set whose 16-bit files use `depth` bits. See `decode` for `window` and `frame`.
 
-    Raises DepthError if `depth` is 8 or less and the file has 16 bits, and DataError under the same conditions as
-    `decode`.
+    Raises DepthError if `depth` is 8 or less and the file has 16 bits, and DataError in the same cases as `decode`.
     """
     try:
         return decode(data, window=window, frame=frame)
@@ -152,7 +155,10 @@ def decode_at_depth(
 
 
 def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None) -> int:
-    """Return the bit depth of an image. Raises DepthError if it is unknown, and DataError if `bits` contradicts it."""
+    """Return the bit depth of an image.
+
+    Raises DepthError if the bit depth is unknown, and DataError if `bits` contradicts the file or the pixel values.
+    """
     largest = int(stored.pixels.max())
     if bits is None:
         if stored.bits is None and not window:
@@ -169,7 +175,10 @@ def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None)
 
 
 def orientation_of(data: bytes) -> int:
-    """Return the orientation tag of an image file, from 1 to 8 (EXIF); 1 for a file without this tag, such as DICOM."""
+    """Return the orientation tag of an image file, which is a number from 1 to 8 as in EXIF.
+
+    The result is 1 for a file without this tag, such as a DICOM file.
+    """
     kind = file_format(data)
     if kind == "DICOM":
         return UPRIGHT
@@ -183,7 +192,9 @@ def orientation_of(data: bytes) -> int:
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
-    """Decode the mask of one structure to a Boolean array of shape (H, W): True above half of the maximum value.
+    """Decode the mask of one structure to a Boolean array of shape (H, W).
+
+    A pixel is True if the mean of its channels is above half of the largest value that the bit depth allows.
 
     Raises DataError if the file cannot be decoded.
     """
@@ -200,7 +211,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
     with Image.open(io.BytesIO(data)) as file:
         check_size(file.height, file.width, MAX_PIXELS)
         frames = getattr(file, "n_frames", 1)
-        if frames > 1 and file.format != "MPO":  # a JPEG photo, which previews of other sizes follow
+        if frames > 1 and file.format != "MPO":  # MPO: a JPEG photo, followed by previews in other sizes
             raise DataError(f"the file is an animation with {frames} frames; expected one image")
         if file.mode not in PILLOW_MODES and not file.mode.startswith("I"):
             raise DataError(f"the file has {file.mode} colours; expected gray or RGB. Convert it to RGB")
@@ -218,7 +229,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
 
 
 def _described(file: Image.Image) -> dict[str, Any]:
-    """Return the fields of `Stored` that describe how an image was turned upright and the shape of its pixels."""
+    """Return the fields of `Stored` that describe the orientation of an image and the shape of its pixels."""
     orientation = _orientation(file)
     stated = file.info.get("dpi") or file.info.get("aspect") or file.info.get("jfif_density")
     across, down = stated if isinstance(stated, tuple) and len(stated) == 2 else (0, 0)
@@ -259,7 +270,7 @@ def _decode_deep_png(data: bytes) -> Stored:
 def _decode_dicom(data: bytes, window: tuple[float, float] | None, frame: int | None) -> Stored:
     try:
         shown = read_dicom(data, window, frame, MAX_PIXELS)
-    except DataError as error:  # its text, and that of pydicom's errors, may repeat values of the header
+    except DataError as error:  # error messages may contain values from the header
         raise DataError(withheld(str(error), data)) from None
     except Exception as error:
         raise ValueError(withheld(str(error), data)) from None
@@ -279,7 +290,9 @@ def _decode_tiff(data: bytes, frame: int | None) -> Stored:
 
 
 def _stored(pixels: npt.NDArray[Any], **about: Any) -> Stored:
-    """Convert an array of unsigned integers, shape (H, W) or (H, W, 3), to a `Stored` with its type's bit depth.
+    """Convert an integer array of shape (H, W) or (H, W, 3) to a `Stored`.
+
+    The bit depth is 8 for uint8, and unknown (None) for any other type.
 
     `about` contains further fields of `Stored`.
     """

@@ -1,4 +1,4 @@
-"""Read DICOM images as a viewer displays them, with the standard's grayscale pipeline, computed by pydicom.
+"""Read DICOM images as a viewer displays them. pydicom computes the standard's grayscale pipeline.
 
 The modality LUT, the VOI transformation (a table or a window) and the presentation LUT are applied to the stored values
 (PS3.3 C.7.6.3, C.8.11.3, C.11; PS3.4 N.2). The transformation depends only on the header, not on the pixel values.
@@ -38,8 +38,8 @@ class Spacing(NamedTuple):
     size
         Height and width in `unit`, both positive.
     unit
-        "mm" in the patient; "mm at the detector" (lengths in the patient are smaller, by an unknown magnification); or
-        "original pixel widths" if only the shape of a pixel is known.
+        "mm" for lengths in the patient; "mm at the detector" for lengths that an unknown magnification makes larger
+        than those in the patient; or "original pixel widths" if only the shape of a pixel is known.
     """
 
     size: tuple[float, float]
@@ -72,32 +72,32 @@ def is_dicom(data: bytes) -> bool:
     """Return True for a DICOM file, with or without its preamble."""
     if data[PREAMBLE : PREAMBLE + 4] == MAGIC:
         return True
-    # The tag (group, element) is followed by an explicit VR (two capital letters) or by a length of four bytes.
+    # The tag (group, element) is followed by an explicit VR (two capital letters) or by a four-byte length.
     return data[:2] in FIRST_GROUPS and len(data) > PREAMBLE and _starts_with_attribute(data)
 
 
 def read_dicom(
     data: bytes, window: tuple[float, float] | None = None, frame: int | None = None, max_pixels: int | None = None
 ) -> Displayed:
-    """Read a DICOM image as it is displayed.
+    """Read a DICOM image as a viewer displays it.
 
     Parameters
     ----------
     data
         The bytes of the file.
     window
-        The values to display as black and as white, as outputs of the modality LUT (for CT, in Hounsfield units). This
-        window replaces the file's window or VOI LUT; the other steps are unchanged.
+        The two outputs of the modality LUT that are displayed as black and as white (for CT, in Hounsfield units). This
+        window replaces the window or VOI LUT in the file. The other steps are unchanged.
     frame
-        Number of the frame to read from a multi-frame image; the first frame is 1.
+        Number of the frame to read from a multi-frame image, counted from 1.
     max_pixels
-        Largest allowed number of pixels in a frame; None: no limit.
+        Largest allowed number of pixels in a frame. None means that there is no limit.
 
     Raises
     ------
     DataError
-        If the file contains no image, or several frames while `frame` is None; if its values have more than 16 bits, or
-        are negative while no window is known; or if its attributes contradict each other.
+        If the file contains no image; if it contains several frames and `frame` is None; if its values have more than
+        16 bits; if they are negative and no window is known; or if its attributes contradict each other.
     """
     dataset = _parse(data)
     height, width = int(dataset.Rows), int(dataset.Columns)
@@ -128,15 +128,16 @@ def read_dicom(
 
 
 def pixel_spacing(dataset: "Dataset") -> Spacing | None:
-    """Return the pixel size in the patient if it is known, otherwise at the detector; None if neither is known.
+    """Return the pixel size in the patient if it is known, otherwise the pixel size at the detector or the pixel shape.
 
-    The first number of every spacing is the distance between rows, the height of a pixel (PS3.3 10.7.1.3). If the file
-    states no spacing, the result is the pixel shape that PixelAspectRatio states, or None for square pixels.
+    The first number of every spacing attribute is the distance between rows, which is the height of a pixel (PS3.3
+    10.7.1.3). If the file states no spacing, the pixel shape is computed from PixelAspectRatio. The result is None if
+    the pixels are square or if their shape is unknown.
 
     PixelSpacing is assumed to be calibrated if it differs from ImagerPixelSpacing or if the latter is missing (PS3.3
-    10.7.1.3). ImagerPixelSpacing is measured at the detector and is divided by the magnification, which the file states
-    or which is computed from the distances between source, patient and detector. A spacing that is not two positive
-    numbers is treated as missing.
+    10.7.1.3). ImagerPixelSpacing is measured at the detector and is therefore divided by the magnification. The
+    magnification is read from the file, or computed from the distances of the patient and the detector from the source.
+    A spacing that does not consist of two positive numbers is treated as missing.
     """
     calibrated = _two_lengths(dataset, "PixelSpacing")
     imager = _two_lengths(dataset, "ImagerPixelSpacing")
@@ -155,7 +156,7 @@ def pixel_spacing(dataset: "Dataset") -> Spacing | None:
 
 
 def quieten_pydicom() -> None:
-    """Suppress pydicom's warnings, because they contain values from the header. This also works in threads."""
+    """Suppress pydicom's warnings, which may contain values from the header. This also works in threads."""
     warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
 
 
@@ -165,7 +166,7 @@ def _parse(data: bytes) -> "Dataset":
     quieten_pydicom()
     dataset = pydicom.dcmread(io.BytesIO(data), force=True)
     if "PixelData" not in dataset or "Rows" not in dataset or "PhotometricInterpretation" not in dataset:
-        # An unknown class is not repeated: the attribute of a damaged file may contain anything.
+        # An unknown SOP class is not quoted, because this attribute of a damaged file may contain anything.
         uid = dataset.get("SOPClassUID")
         kind = uid.name if uid in pydicom.uid.UID_dictionary else "unknown"
         raise DataError(f"the DICOM file contains no image (SOP class: {kind}); expected an image with pixel data")
@@ -182,7 +183,7 @@ def _parse(data: bytes) -> "Dataset":
 
 
 def _check_bits(dataset: "Dataset") -> None:
-    """Raise DataError for an unsupported pixel format, whose values could be misread."""
+    """Raise DataError for a pixel format that is not supported, because its values could be misread."""
     allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
     if stored > MAX_BITS or allocated > MAX_BITS:
         raise DataError(f"the file uses {stored} of {allocated} bits per value; at most {MAX_BITS} are supported")
@@ -231,7 +232,9 @@ def _lift_functional_groups(dataset: "Dataset", index: int | None) -> None:
 
 
 def _stored_values(dataset: "Dataset", index: int | None) -> Values:
-    """Return the stored values: shape (H, W) for gray, (H, W, 3) for RGB. Other colour spaces are converted to RGB.
+    """Return the stored values, as an array of shape (H, W) for one channel or (H, W, 3) for three channels.
+
+    Colours in other colour spaces are converted to RGB.
 
     Raises
     ------
@@ -263,7 +266,10 @@ def _stored_range(dataset: "Dataset") -> tuple[int, int]:
 
 
 def _jpeg_of_12_bits(dataset: "Dataset", index: int) -> Values:
-    """Decode a 12-bit JPEG frame with libjpeg-turbo. No pydicom decoder that segcert may distribute supports it."""
+    """Decode a 12-bit JPEG frame with libjpeg-turbo.
+
+    None of the decoders for pydicom that segcert may distribute supports 12-bit JPEG.
+    """
     import imagecodecs
     from pydicom.encaps import get_frame
 
@@ -345,19 +351,23 @@ def _modality_range(dataset: "Dataset") -> tuple[float, float]:
 
 
 def _apply_window(dataset: "Dataset", values: Values, lowest: float, highest: float) -> npt.NDArray[np.float64]:
-    """Apply the file's first window. Return brightness from 0 (black) to 1 (white)."""
+    """Apply the file's first window. Return the brightness of each pixel, from 0 (black) to 1 (white)."""
     from pydicom.pixels import apply_windowing
 
     try:
         shown = apply_windowing(values, dataset)
-    except ValueError as error:  # a width of 0, an unknown function
+    except ValueError as error:  # such as a width of 0 or an unknown function
         raise DataError(f"the file's window cannot be applied ({error}); pass `--window LOW HIGH`") from error
-    # pydicom scales a window to the range from `lowest` to `highest`: the storable values after rescaling.
+    # pydicom scales the window to the range from `lowest` to `highest`, which contains all storable values after
+    # rescaling.
     return np.clip((np.asarray(shown, dtype=np.float64) - lowest) / (highest - lowest), 0, 1)
 
 
 def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.float64], int]:
-    """Apply the file's first VOI LUT. Return brightness from 0 (black) to 1 (white), and the LUT's bit depth."""
+    """Apply the file's first VOI LUT.
+
+    Returns the brightness of each pixel, from 0 (black) to 1 (white), and the bit depth of the LUT.
+    """
     from pydicom.pixels import apply_voi
 
     entries, _, bits = dataset.VOILUTSequence[0].LUTDescriptor
@@ -374,7 +384,9 @@ def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.flo
 
 
 def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.NDArray[np.float64], int]:
-    """Scale signed values to [0, 1] if no window is known. Return the result, and the bit depth without the sign bit.
+    """Scale the signed values of an image without a window to [0, 1].
+
+    Returns the scaled values, and the bit depth without the sign bit.
 
     Raises DataError if any value is negative.
     """
@@ -391,9 +403,9 @@ def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.N
 def _is_inverted(dataset: "Dataset") -> bool:
     """Return True if low values are displayed as bright.
 
-    This follows from PresentationLUTShape or, if that is missing, from the photometric interpretation. MONOCHROME1 with
-    the shape INVERSE is inverted only once (PS3.3 C.8.11.3). Raises DataError if the two attributes contradict each
-    other.
+    This is determined by PresentationLUTShape or, if that attribute is missing, by the photometric interpretation. An
+    image with MONOCHROME1 and the shape INVERSE is inverted only once (PS3.3 C.8.11.3). Raises DataError if the two
+    attributes contradict each other.
     """
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
     monochrome1 = bool(dataset.PhotometricInterpretation == "MONOCHROME1")
@@ -408,7 +420,7 @@ def _is_inverted(dataset: "Dataset") -> bool:
 
 
 def _padding(dataset: "Dataset", stored: Values) -> npt.NDArray[np.bool_]:
-    """Return a Boolean array of shape (H, W): True where a pixel is padding (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
+    """Return a Boolean array of shape (H, W) that is True for padding (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
     value = dataset.get("PixelPaddingValue")
     if value is None:
         return np.zeros(stored.shape, dtype=np.bool_)
@@ -430,13 +442,13 @@ def _look_up_palette(dataset: "Dataset", stored: Values, spacing: Spacing | None
 
 
 def _planes(values: Values) -> npt.NDArray[np.uint16]:
-    """Convert an array of shape (H, W, C) to uint16 and shape (C, H, W)."""
+    """Convert an array of shape (H, W, C) to a uint16 array of shape (C, H, W)."""
     return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.uint16)
 
 
 def _two_lengths(dataset: "Dataset", keyword: str) -> tuple[float, float] | None:
     values = dataset.get(keyword)
-    if isinstance(values, str) or not hasattr(values, "__len__") or len(values) != 2:  # one number has no length
+    if isinstance(values, str) or not hasattr(values, "__len__") or len(values) != 2:  # a single number has no len()
         return None
     height, width = float(values[0]), float(values[1])
     usable = all(math.isfinite(length) and length > 0 for length in (height, width))

@@ -2,7 +2,7 @@
 
 The bytes received so far are kept next to the target in `<target>.part`, and later attempts or processes resume from
 there. `<target>.part.json` records the URL and the version (ETag or Last-Modified) of the download, so that bytes from
-two releases are never mixed.
+two versions of the file are never mixed.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from segcert.io.progress import log
 
 
 def public(address: str) -> str:
-    """Remove user, password, query and fragment from a URL, because they may be secret. Return a path unchanged.
+    """Remove the user name, password, query and fragment, which may be secret, from a URL. Return a path unchanged.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def public(address: str) -> str:
 
 
 def without_secrets(text: str, address: str) -> str:
-    """Replace a URL in a text with its `public` form, and the URL's password, token and query with `***`."""
+    """Replace a URL in a text with its `public` form, and any other copy of its credentials or query with `***`."""
     if "://" not in address:
         return text
     text = text.replace(address, public(address))
@@ -58,7 +58,7 @@ def without_secrets(text: str, address: str) -> str:
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 30, 60
 FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_RETRY_AFTER_S = 0.5, 30, 60
-ATTEMPTS = 8  # consecutive attempts without a new byte
+ATTEMPTS = 8  # maximum number of consecutive attempts that receive no new byte
 TRANSIENT = {408, 425, 429}  # HTTP statuses, in addition to 5xx, after which the request is repeated
 CHUNK, SMALL_LIMIT, LOG_EVERY = 1 << 20, 4 << 20, 256 << 20  # bytes
 RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")  # Content-Range in responses with status 206 and 416
@@ -81,7 +81,7 @@ def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
     what
         Name of the file in progress messages.
     advice
-        Advice at the end of the error message: an alternative to a new attempt.
+        Text at the end of the error message that suggests an alternative to another attempt.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
 
 
 def read_small(url: str) -> bytes:
-    """Return the content of a small file at `url`. Raises DataError if the file is missing or larger than 4 MiB."""
+    """Return the content of a small file at `url`. Raises DataError if it cannot be fetched or is larger than 4 MiB."""
 
     def attempt() -> bytes:
         content = b""
@@ -130,7 +130,10 @@ def read_small(url: str) -> bytes:
 
 
 class _FetchError(Exception):
-    """Error for a failed download attempt. If `transient`, a new one may succeed after `retry_after` seconds."""
+    """Error for a failed download attempt.
+
+    If `transient` is true, another attempt may succeed after `retry_after` seconds.
+    """
 
     def __init__(self, why: str, transient: bool, retry_after: int = 0) -> None:
         super().__init__(why)
@@ -165,7 +168,7 @@ class _Transfer:
                 self._receive(response, 0, response.raw.length_remaining)
                 return
             place = RANGE.fullmatch(found := response.headers.get("Content-Range", ""))
-            # Some servers ignore If-Range. If the response states a version, it is therefore compared here too.
+            # Some servers ignore If-Range, so the version is also compared here if the response states one.
             if not place or int(place[1] or place[2]) != offset or _validator(response) not in ("", version):
                 self.sidecar.unlink()
                 raise _FetchError(
@@ -182,7 +185,7 @@ class _Transfer:
         if offset:
             log.info("%s: resuming from %d of %s bytes", self.what, offset, total)
         else:
-            # Remove the old version before writing: the new response may not state a version to replace it with.
+            # Remove the record of the old version before writing, because the new response may not state its version.
             self.sidecar.unlink(missing_ok=True)
         with (
             self.part.open("ab" if offset else "wb") as file,
@@ -246,7 +249,10 @@ def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield a response's bytes as sent, without decoding a Content-Encoding, because offsets count bytes as sent."""
+    """Yield the bytes of a response as they were sent.
+
+    A Content-Encoding is not decoded, because the offsets of the download refer to encoded bytes.
+    """
     # Use read1, because read and iter_content can lose up to one chunk when the connection is reset.
     while chunk := response.raw.read1(CHUNK, decode_content=False):
         yield chunk

@@ -1,10 +1,10 @@
-"""Get a data set's official archives into data/raw and check them before use.
+"""Copy or download a data set's official archives to data/raw, and check them before use.
 
 An archive that is already in data/raw is used, even if it was renamed or unpacked. Otherwise it is copied from a mirror
 or downloaded from its official address. A mirror is a folder or URL that contains the archives, under their official
-names, and their checksums in a file SHA256SUMS. A file gets its final name only when its checksum has been verified. A
-file is quarantined as <name>.rejected if its checksum is wrong, or if it is not an archive at all, such as a web page
-saved under the archive's name.
+names, and their checksums in a file named SHA256SUMS. A file gets its final name only when its checksum has been
+verified. A file is quarantined as <name>.rejected if its checksum is wrong, or if it is not an archive at all. An
+example is a web page that was saved under the archive's name.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ UNFINISHED = (".part", ".unverified", ".rejected", ".record.json", MANIFEST)
 
 
 def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None:
-    """Find a data set's archives in `folder`, copy or download missing ones, and write `folder`/manifest.json.
+    """Find a data set's archives in `folder`, copy or download the missing ones, and write `folder`/manifest.json.
 
-    For each archive, the manifest states whether it is the official release: true, false (a mirror may contain a
-    different file), or null if no checksum was published.
+    For each archive, the manifest states whether it is the official release. The value is true or false, or null if no
+    checksum was published. It may be false for a file from a mirror.
 
     Raises DataError, with advice, if an archive is not available or its checksum is wrong.
     """
@@ -97,9 +97,9 @@ def _files_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
 
 
 def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> Path:
-    """Copy or download an archive from the mirror or from its official address. Return its path.
+    """Copy or download an archive from the mirror or from its official address. Return the path of the local file.
 
-    Raises DataError if it is not available or its checksum is wrong.
+    Raises DataError if the archive is not available or has the wrong checksum.
     """
     name = _in_mirror(archive, sums)
     if mirror and not name:
@@ -134,7 +134,7 @@ def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, 
 
 
 def _check_content(about: Dataset, archive: Archive, path: Path) -> None:
-    """Raise DataError, and quarantine the file, if it is not an archive with the expected files."""
+    """Quarantine a file and raise DataError if it is not an archive that contains the expected files."""
     try:
         members = list_archive(path)
     except DataError as error:
@@ -151,7 +151,7 @@ def _check_content(about: Dataset, archive: Archive, path: Path) -> None:
 
 
 def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:
-    """Return True if a file has the published checksum, else False; None if no checksum was published."""
+    """Return True if a file has the published checksum, False if not, and None if no checksum was published."""
     if archive.sha256:
         return digest == archive.sha256
     if not archive.md5:
@@ -166,7 +166,10 @@ def _expected(archive: Archive) -> str:
 
 
 def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
-    """Return an archive's file name in a mirror, where its suffix may be different; None if it is not there."""
+    """Return the file name of an archive in a mirror, or None if the mirror does not contain it.
+
+    The suffix in the mirror may be different.
+    """
     stem = archive.name.rsplit(".", 1)[0]
     return next((name for name in (archive.name, *(f"{stem}{suffix}" for suffix in KINDS)) if name in sums), None)
 

@@ -1,4 +1,4 @@
-"""Mapping between the pixels of a file's image and those of the image after padding and resizing."""
+"""Mapping between the pixels of an original image and the pixels of the padded and resized image."""
 
 import dataclasses
 from typing import Any, Self
@@ -11,14 +11,15 @@ Size = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """The padding and resizing of a file's image. All pairs are (height, width) or (rows, columns).
+    """Description of how an image was padded and resized. All pairs are (height, width) or (rows, columns).
 
     Attributes
     ----------
     original
-        Size of the file's image as displayed: turned upright, if the file states an orientation.
+        Size of the original image as displayed. If the file states an orientation, this is the size of the upright
+        image.
     padding
-        Numbers of rows and columns that padding added above and to the left.
+        Number of rows that padding added above the image, and number of columns that it added on the left.
     padded
         Size after padding.
     size
@@ -37,20 +38,20 @@ class Grid:
 
     @property
     def stretch(self) -> tuple[float, float]:
-        """Height and width, in original pixels, of the area that one pixel covers."""
+        """Height and width, in original pixels, of the area that one pixel of the resized image covers."""
         return self.padded[0] / self.size[0], self.padded[1] / self.size[1]
 
     @property
     def squeeze(self) -> float:
-        """Factor by which resizing changed the ratio of width to height; 1 if it kept the aspect ratio."""
+        """Factor by which resizing changed the ratio of width to height; 1 if the aspect ratio was kept."""
         down, across = self.stretch
         return down / across
 
     def to_original(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Map an array of shape (H, W) to the original grid by nearest neighbour. The padding is removed.
+        """Resample an array of shape (H, W) to the original grid by nearest neighbour, and remove the padding.
 
-        Each original pixel gets the value of the pixel that contains its centre. If the centre is on an edge between
-        pixels, the lower or right pixel is used. The computation is in integers, so it is exact.
+        Each original pixel gets the value of the pixel that contains its centre. If the centre lies on an edge between
+        pixels, the lower or right pixel is used. The computation uses only integers, so it is exact.
 
         Raises ValueError if the array's shape is not `size`.
         """
@@ -63,6 +64,6 @@ class Grid:
         return pixels[np.ix_(rows, columns)]
 
     def as_json(self) -> dict[str, Any]:
-        """Return a description of the grid for a certificate, as plain JSON."""
+        """Return a description of the grid as JSON values, for a certificate."""
         pairs = {key: list(value) for key, value in dataclasses.asdict(self).items()}
         return pairs | {"squeeze": self.squeeze, "orientation": "as displayed", "to_original": "nearest neighbour"}

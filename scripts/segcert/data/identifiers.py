@@ -1,4 +1,4 @@
-"""Remove identifiers of patients and examinations in DICOM headers from texts, paths and file names."""
+"""Replace identifiers from DICOM headers, such as patient names, in texts, paths and file names."""
 
 import contextlib
 import hashlib
@@ -30,27 +30,27 @@ KEYWORDS = (
     "StudyInstanceUID",
 )
 NAME = "PN"  # value representation of a person's name
-FRAMES = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")  # long, and without identifiers
-SHORTEST = 3  # characters: a shorter identifier, such as the number 1, occurs in too many texts
-CERTAIN = 6  # characters: a shorter identifier is found only as a whole word or number (Ann is not found in cannot)
+FRAMES = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")  # long sequences without identifiers
+SHORTEST = 3  # minimum number of characters; shorter identifiers, such as the number 1, occur in too many texts
+CERTAIN = 6  # characters; shorter identifiers are found only as whole words or numbers (Ann is not found in cannot)
 LETTER = r"[^\W\d_]"
-HEADER = 132  # bytes that tell a DICOM file
+HEADER = 132  # number of bytes from which a DICOM file is recognised
 
 
 def withheld(text: str, file: bytes | Path) -> str:
-    """Replace the identifiers in a DICOM file's header, wherever they occur in a text, with id-<digest>.
+    """Replace every identifier from a DICOM file's header that occurs in a text with id-<digest>.
 
-    Identifiers are the names of all persons, the patient's number, the examination's number, the date of birth, and the
-    UIDs of the examination and the image. Upper and lower case are not distinguished. An identifier of fewer than three
-    characters is not replaced. The digest is the beginning of the file's SHA-256, so that the file can still be
-    identified.
+    Identifiers include the names of all persons, the patient ID, the study ID, the date of birth, and the UIDs of the
+    study and the image. The search ignores case. Identifiers of fewer than three characters are not replaced, except
+    those of two characters that are not ASCII. The digest is the beginning of the file's SHA-256, so that the file can
+    still be identified.
 
     Parameters
     ----------
     text
         A message, a path or a name that may contain identifiers.
     file
-        The bytes of the file, or its path. For a file in a different format, the text is returned unchanged.
+        The bytes or the path of the file. If it is not a DICOM file, the text is returned unchanged.
     """
     if isinstance(file, Path) and not file.is_file():
         return text
@@ -76,7 +76,7 @@ def _identifiers(stream: BinaryIO) -> set[str]:
     quieten_pydicom()
     found: set[str] = set()
     stream.seek(0)
-    with contextlib.suppress(Exception):  # a damaged header has no identifiers that could be compared
+    with contextlib.suppress(Exception):  # the identifiers in a damaged header cannot be read
         dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
         for header in (dataset.file_meta, dataset):
             found |= set(_values(header))

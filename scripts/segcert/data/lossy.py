@@ -1,6 +1,7 @@
-"""Lossy compression, as in JPEG files. It changes pixels before they are read, so it is recorded for each image.
+"""Detect lossy compression, such as that of JPEG files.
 
-The certificate of such an image applies to its decompressed pixels.
+Lossy compression changes the pixels before they are read, so it is recorded for each image. The certificate of such an
+image applies to the decompressed pixels.
 """
 
 import io
@@ -9,15 +10,15 @@ from collections.abc import Iterable
 JPEG = b"\xff\xd8\xff"
 STEP = "decompressed from "
 JPEG_SUFFIXES = (".jpg", ".jpeg")
-TIFF_JPEG = (6, 7, 34892)  # compression codes
-# DICOM transfer syntaxes that always lose information: JPEG baseline and extended
+TIFF_JPEG = (6, 7, 34892)  # values of the Compression tag
+# DICOM transfer syntaxes that are always lossy: JPEG baseline and JPEG extended
 DICOM_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 
 
 def lossy_step(data: bytes, kind: str) -> str | None:
-    """Describe the lossy compression of an image file; None if the file states none.
+    """Return a description of an image file's lossy compression, or None if the file does not indicate any.
 
-    `kind` is the file's format: see segcert.data.decode.file_format.
+    `kind` is the format of the file, as returned by segcert.data.decode.file_format.
     """
     if data.startswith(JPEG):
         return f"{STEP}JPEG, whose compression had changed the pixels"
@@ -29,7 +30,10 @@ def lossy_step(data: bytes, kind: str) -> str | None:
 
 
 def is_lossy(steps: Iterable[str]) -> bool:
-    """Return True if the steps applied to an image (segcert.data.raster.Raster.applied) show lossy compression."""
+    """Return True if one of the steps that were applied to an image is the decompression of lossy data.
+
+    `steps` has the form of segcert.data.raster.Raster.applied.
+    """
     return any(step.startswith(STEP) for step in steps)
 
 

@@ -61,9 +61,9 @@ def write_manifest(
     dataset
         Name of the data set.
     archives
-        Values for ArchiveEntry, one mapping per archive.
+        One mapping per archive, with the keys of ArchiveEntry.
     files
-        Dict that maps the names that loose files have in the manifest to their paths.
+        The loose files, as a dict that maps their names in the manifest to their paths.
     """
     digests = {name: file_digest(path) for name, path in track(files.items(), f"digests of {dataset}", len(files))}
     manifest = Manifest.model_validate({"dataset": dataset, "archives": archives, "files": digests})
@@ -83,7 +83,9 @@ def read_manifest(folder: Path) -> Manifest:
 
 @contextlib.contextmanager
 def open_raw(folder: str | Path) -> Iterator[list[File]]:
-    """Yield every file in a data set's archives and unpacked folders. Read the files only inside the context.
+    """Yield a list of all files in a data set's archives and unpacked folders.
+
+    The files can be read only inside the context.
 
     Archives are compared with the manifest when the context is entered; other files are compared when they are read.
     Raises DataError if a file is missing or differs from the manifest.

@@ -1,4 +1,4 @@
-"""Convert masks to class ids by their exact values or colours. Unknown values are refused, never rounded."""
+"""Convert the exact values or colours of masks to class ids. Unknown values are rejected, never rounded."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ SHOWN = 4  # number of values that an error message lists
 
 
 class OrientationError(DataError):
-    """Error for an image that has to be turned upright, if it is unclear whether its mask must be turned too."""
+    """Error for an image that has to be turned upright when it is unclear whether its mask has to be turned, too."""
 
 
 class MaskPixels(NamedTuple):
@@ -68,14 +68,14 @@ def class_ids(
     classes
         Class names in the order of their ids; the first is the background.
     threshold
-        Lowest value that belongs to the structure, for a mask with soft edges and only one structure. The values in
-        `meaning` are then not used.
+        Lowest value that belongs to the structure, for a mask of a single structure with soft edges. If a threshold is
+        given, the values in `meaning` are not used.
 
     Raises
     ------
     DataError
-        If the mask contains a value or a colour that is not in `meaning`; or if it has colours while `meaning` contains
-        gray values or a threshold is given.
+        If the mask contains a value or a colour that is not in `meaning`; or if the mask has colours but `meaning`
+        contains gray values or a threshold is given.
     """
     if threshold is not None:
         if pixels.values is None:
@@ -99,22 +99,22 @@ def turn_like_image(
     image_orientation: int,
     drawn_on: Literal["displayed", "stored"] | None = None,
 ) -> npt.NDArray[Any]:
-    """Turn a mask to fit its upright image.
+    """Turn a mask so that it fits its upright image.
 
     An image file can have an orientation tag while its mask file has none. In this case, the mask was drawn either on
-    the image as displayed or on its stored pixels.
+    the displayed image or on the stored pixels.
 
     Parameters
     ----------
     labels
-        The mask, an array of shape (H, W), turned as its own orientation tag states.
+        The mask, an array of shape (H, W), already turned as its own orientation tag states.
     orientation, image_orientation
-        Orientation tags of the mask's file and of the image's file (segcert.data.decode.orientation_of).
+        Orientation tags of the mask file and of the image file, as returned by segcert.data.decode.orientation_of.
     image_size
         Height and width of a mask that fits the upright image.
     drawn_on
-        Version of the image, "displayed" or "stored", on which a mask without a tag was drawn; None: decide by the
-        mask's size.
+        Version of the image on which a mask without a tag was drawn: "displayed" or "stored". If None, the size of the
+        mask decides.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def turn_like_image(
     turned = upright(labels, image_orientation)
     if drawn_on == "stored":
         return turned
-    if labels.shape != turned.shape:  # a quarter turn of an oblong image: at most one of the two fits
+    if labels.shape != turned.shape:  # after a quarter turn of an oblong image, at most one of the two fits
         return turned if turned.shape == image_size else labels
     raise OrientationError(
         f"the mask has no orientation tag, but its image has one (orientation {image_orientation}). The size "
@@ -145,7 +145,7 @@ def _pixels_of(pixels: MaskPixels, value: int | str) -> npt.NDArray[np.bool_]:
 
 
 def _unknown(pixels: MaskPixels, known: npt.NDArray[np.bool_], meaning: Mapping[int | str, str]) -> str:
-    """Return an error message about the values or colours in a mask that have no known meaning."""
+    """Return an error message about the values or colours in a mask that are not in `meaning`."""
     if any(isinstance(value, str) for value in meaning) or pixels.values is None:
         found = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in np.unique(pixels.colours[~known], axis=0)]
     else:
@@ -162,7 +162,7 @@ def _unknown(pixels: MaskPixels, known: npt.NDArray[np.bool_], meaning: Mapping[
 
 
 def _palette_indices(data: bytes) -> npt.NDArray[np.uint16] | None:
-    """Return the palette indices, of shape (H, W), if a file's palette has colours; None for every other file."""
+    """Return the palette indices of a mask file, of shape (H, W), or None if the file has no colour palette."""
     if file_format(data) not in ("PNG", ""):
         return None
     with Image.open(io.BytesIO(data)) as file:

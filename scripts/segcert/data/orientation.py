@@ -8,8 +8,8 @@ import numpy.typing as npt
 from segcert.data.errors import DataError
 
 UPRIGHT = 1
-# How to turn stored pixels upright, by orientation (TIFF 6.0, section 8; EXIF uses the same values): the axes to flip,
-# and True if rows and columns must be exchanged before that.
+# Operations that turn stored pixels upright, keyed by orientation (TIFF 6.0, section 8; EXIF uses the same values). An
+# entry contains the axes to flip, and True if rows and columns must be exchanged before the flip.
 TURNS: dict[int, tuple[tuple[int, ...], bool]] = {
     1: ((), False),
     2: ((1,), False),
@@ -32,7 +32,7 @@ def upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
 
 
 def turned(orientation: int) -> tuple[str, ...]:
-    """Return a tuple that describes how stored pixels are turned upright; empty if they already are."""
+    """Return a tuple that describes how stored pixels were turned upright. It is empty if they were not turned."""
     return () if orientation == UPRIGHT else (f"turned upright: the file states orientation {orientation}",)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from segcert.data.raster import Labels, Raster
 
-NOT_AN_IMAGE = "not an image file"  # such as a README or a list of patients; not counted as lacking a partner
+NOT_AN_IMAGE = "not an image file"  # such as a README or a list of patients; it is not counted as lacking a counterpart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Pair:
     group
         Patient or video sequence; the image's name if neither is known.
     load
-        Function that decodes the image and its mask, an array of class ids, at their original size (H, W). It raises
-        DataError if it fails.
+        Function that returns the image and its mask at their original sizes. The mask is an array of class ids, of
+        shape (H, W). The function raises DataError if the files cannot be decoded.
     part
         Part of the release, such as its test split, that the image belongs to; None if the release is not divided.
     """

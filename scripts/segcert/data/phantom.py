@@ -25,7 +25,7 @@ OVERSAMPLING = 2
 
 
 def find_phantoms(counts: Mapping[str, int], size: int) -> SearchResult:
-    """Return `counts[split]` phantoms of size x size pixels for each split. Each phantom is its own group."""
+    """Return `counts[split]` phantoms of size x size pixels for each split. Each phantom forms a group of its own."""
     names = {f"phantom_{split}_{k:04d}": split for split, count in counts.items() for k in range(count)}
     return SearchResult(
         [Pair(name, name, functools.partial(draw_phantom, name, size), split) for name, split in sorted(names.items())]
@@ -35,9 +35,9 @@ def find_phantoms(counts: Mapping[str, int], size: int) -> SearchResult:
 def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
     """Draw the phantom with the given name: an 8-bit image and its mask, both size x size pixels.
 
-    In the mask, 0 is background, 1 is lungs, and 2 is heart, which is drawn on top of the lungs. The name determines
-    the anatomy (position, size, tilt and outline of lungs and heart; ribs, spine, clavicles and diaphragm), the
-    exposure, the texture and the noise.
+    In the mask, 0 is the background, 1 is the lungs, and 2 is the heart, which is drawn on top of the lungs. The name
+    determines the anatomy (position, size, tilt and outline of lungs and heart; ribs, spine, clavicles and diaphragm),
+    the exposure, the texture and the noise.
     """
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
     rng = np.random.Generator(np.random.Philox(key=key))
@@ -75,7 +75,7 @@ def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
 def _blob(
     x: Field, y: Field, rng: Rng, center: Extent, radii: Extent, power: float, wobble: float, tilt: float = 0.0
 ) -> Field:
-    """Return the level function of a superellipse with a slightly wavy outline: below 1 inside, above 1 outside."""
+    """Return the level function (below 1 inside, above 1 outside) of a superellipse with a slightly wavy outline."""
     u, v = x - center[0], y - center[1]
     u, v = np.cos(tilt) * u + np.sin(tilt) * v, np.cos(tilt) * v - np.sin(tilt) * u
     angle = np.arctan2(v, u)
@@ -85,7 +85,9 @@ def _blob(
 
 
 def _lung(x: Field, y: Field, rng: np.random.Generator, middle: float, side: int, top: float, base: float) -> Field:
-    """Return the level function of a lung, below 1 inside. The lung is narrow at the apex and domed at the base.
+    """Return the level function of a lung, which is below 1 inside the lung.
+
+    The lung is narrow at the apex and domed at the base.
 
     `side` is -1 for the lung on the left of the image and 1 for the lung on the right.
     """
@@ -123,7 +125,10 @@ def _texture(rng: np.random.Generator, fine: int, scale: float) -> Field:
 
 
 def _soft(level: Field, fine: int) -> Field:
-    """Convert a level function to 1 inside an outline and 0 outside, with a soft edge about two pixels wide."""
+    """Return an image that is 1 inside an outline and 0 outside, with a soft edge that is about two pixels wide.
+
+    `level` is the level function of the outline.
+    """
     return np.asarray(1 / (1 + np.exp(np.clip((level - 1) * fine / 6, -60, 60))))
 
 

@@ -1,4 +1,4 @@
-"""Write a data set in the common format, data/prepared/<dataset>/: images, masks, index.csv and JSON files."""
+"""Write a data set to data/prepared/<dataset>/ in the common format: images, masks, index.csv and JSON files."""
 
 import collections
 import concurrent.futures
@@ -25,16 +25,19 @@ from segcert.provenance.digests import array_digest, file_digest
 
 LOSSY, NEARLY_GRAY = "compressed with loss", "nearly gray"
 SHOWN = 10  # maximum number of lines in a list of problems
-NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f\ud800-\udfff]+")  # image names: valid in file names and in the index
-GROUP = re.compile(r"[^\0-\x1f\x7f\ud800-\udfff]+")  # group names: valid in the index
-LONGEST = 200  # bytes in a name: file systems allow 255, of which suffixes and temporary file names need some
+NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f\ud800-\udfff]+")  # image names, used in file names and in the index
+GROUP = re.compile(r"[^\0-\x1f\x7f\ud800-\udfff]+")  # group names, used in the index
+LONGEST = 200  # bytes in a name; file systems allow 255, but suffixes and temporary file names need some
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """Square format of prepared images, `image_size` pixels a side: padded if `keep_aspect` is True, else stretched."""
+    """Format of prepared images, which are squares of `image_size` pixels a side.
+
+    Images are padded to a square if `keep_aspect` is True, and stretched otherwise.
+    """
 
     image_size: int
     keep_aspect: bool = False
@@ -50,9 +53,9 @@ def prepare(
     exclude: Collection[str] = (),
     workers: int = 1,
 ) -> dict[str, str]:
-    """Write image-mask pairs in the common format. Replace `folder` completely or not at all.
+    """Write image-mask pairs in the common format. `folder` is replaced completely or not at all.
 
-    index.csv describes each image in one row (segcert.data.dataset). splits.json states the split rule and lists the
+    index.csv contains one row per image (see segcert.data.dataset.Row). splits.json states the split rule and lists the
     images in each split. left_out.csv lists the images and masks that were left out, with reasons. dataset.json
     contains the catalogue entry and `form`.
 
@@ -61,13 +64,14 @@ def prepare(
     about
         Catalogue entry of the data set.
     found
-        The pairs to write, and the images and masks without a partner.
+        The pairs to write, and the images and masks that have no counterpart.
     folder
         Target folder.
     form
         Format of the prepared images.
     split
-        Name of a split rule, or a split file (segcert.data.splits.rule_of); None: the data set's first rule.
+        Name of a split rule, or path of a split file (see segcert.data.splits.rule_of). None means the data set's first
+        rule.
     exclude
         Names of images to leave out.
     workers
@@ -81,9 +85,9 @@ def prepare(
     Raises
     ------
     DataError
-        If more images and masks have no partner than the data set's limit allows; if an image is unreadable, differs in
-        size from its mask, has an empty mask, or is identical to another; if a group is in two splits, or a split is
-        empty; or if a name is invalid or unknown. The message lists all unusable images.
+        If too many images and masks have no counterpart; if an image is unreadable, differs in size from its mask, has
+        an empty mask, or is identical to another image; if a group is in two splits; if a split is empty; or if a name
+        is invalid or unknown. The message lists all unusable images.
     """
     rule_name, rule = rule_of(about, split)
     alone = [each for each in found.left_out if each.name not in exclude and each.reason != NOT_AN_IMAGE]
@@ -109,7 +113,7 @@ def prepare(
             csv.writer(file, lineterminator="\n").writerows([columns, *map(dataclasses.astuple, left_out)])
         card = {field.name: getattr(about, field.name) for field in dataclasses.fields(about) if field.name != "splits"}
         card |= {"archives": [dataclasses.asdict(archive) for archive in about.archives], **dataclasses.asdict(form)}
-        if lossy:  # trained networks state it, so that a JPEG file that is certified needs no remark
+        if lossy:  # trained networks record this too, so that no remark is needed when a JPEG file is certified
             card["lossy"] = True
         (new / "dataset.json").write_text(json.dumps(card, indent=2) + "\n")
     log.info("%s: %d images prepared, %d left out", about.name, len(rows), len(left_out))
@@ -162,14 +166,14 @@ def _assign_splits(
 def _write_images(
     about: Dataset, pairs: Sequence[Pair], splits: Mapping[str, str], folder: Path, form: Form, workers: int
 ) -> tuple[list[Row], bool]:
-    """Write images and masks. Return their index rows, and True if an image was compressed lossily.
+    """Write images and masks. Return their rows of index.csv, and True if any image was compressed lossily.
 
-    Raises DataError, which lists all unusable images.
+    Raises a DataError that lists all unusable images.
     """
     for kind in ("images", "masks"):
         (folder / kind).mkdir()
     rows: list[Row] = []
-    problems: dict[str, tuple[str, str]] = {}  # reason and message by image
+    problems: dict[str, tuple[str, str]] = {}  # maps image names to (reason, message)
     first: dict[str, str] = {}
 
     steps: collections.Counter[str] = collections.Counter()
@@ -183,7 +187,8 @@ def _write_images(
     results = _in_parallel(prepared, pairs, workers)
     for pair, result in zip(pairs, track(results, f"preparing {about.name}", len(pairs)), strict=True):
         if isinstance(result, DataError):
-            # The error names the file, but its cause does not, so files with the same cause are listed together.
+            # The message of the error names the file, but that of its cause does not. Files with the same cause are
+            # therefore listed together.
             shared = result.__cause__ if isinstance(result.__cause__, DataError) else result
             problems[pair.name] = str(shared).removeprefix(pair.name), str(result)
             continue
@@ -207,7 +212,10 @@ def _write_images(
 
 
 def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) -> tuple[Row, str, Sequence[str]]:
-    """Write an image and its mask. Return its index row, the digest of its original pixels, and the steps applied."""
+    """Write an image and its mask.
+
+    Returns the image's row of index.csv, the digest of its original pixels, and the steps applied to it.
+    """
     image, mask = pair.load()
     if not mask.any() and not about.allow_empty:
         raise DataError(f"{pair.name} has an empty mask, with no pixel of class {' or '.join(about.classes[1:])}")
@@ -235,7 +243,10 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Apply a function to items in threads, at most 2 * workers + 1 items at a time, and yield the results in order."""
+    """Apply a function to items in threads, and yield the results in the order of the items.
+
+    At most 2 * workers + 1 results are pending at a time.
+    """
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for item in items:
@@ -262,7 +273,10 @@ def _listed(problems: Iterable[tuple[str, str]]) -> str:
 
 
 def _advice(about: Dataset, names: Sequence[str], total: int) -> str:
-    """Return advice on unusable images: exclude them, unless they are more than half of all `total` images."""
+    """Return advice on unusable images.
+
+    Excluding them is suggested only if they are at most half of the `total` images.
+    """
     if 2 * len(names) > total:
         return "Fix the data or the settings"
     return f"Fix the data, or exclude these images explicitly: `exclude: {{{about.name}: {json.dumps(names)}}}`"

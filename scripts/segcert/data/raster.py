@@ -18,8 +18,8 @@ Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
 
 MAX_SIDE = 16_384  # pixels; without this limit, padding a long thin strip to a square could exhaust the memory
-SQUARE = 0.01  # pixels whose sides differ by less are square: resolutions are often rounded
-# Largest difference between the channels of a gray picture, in levels of 255. JPEG compression, scanners and colour
+SQUARE = 0.01  # relative difference of sides below which a pixel counts as square: resolutions are often rounded
+# Largest difference between the channels of a gray picture, in levels out of 255. JPEG compression, scanners and colour
 # management change the channels of gray pictures by a few levels.
 NEARLY_GRAY = 8
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
@@ -40,9 +40,10 @@ class Raster:
     applied
         Descriptions of the steps that turned the file's stored values into `pixels`, in order.
     length_unit
-        Unit of `pixel_size`: see segcert.measurements.
+        Unit of `pixel_size`; see segcert.measurements.
     original_grid
-        Mapping to the pixels of the file; None if the image was neither padded nor resized.
+        Mapping between the pixels of this image and those of the file; None if the image was neither padded nor
+        resized.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -59,7 +60,7 @@ class Raster:
 
     @property
     def pixel_scale(self) -> tuple[PixelSize | None, str]:
-        """Pixel size with which to measure lengths, and the unit of these lengths."""
+        """Pixel size for measuring lengths, and the unit of these lengths."""
         return pixel_scale(self.pixel_size, self.length_unit, self.grid.stretch)
 
     @property
@@ -69,7 +70,10 @@ class Raster:
         return height, width
 
     def unit(self) -> npt.NDArray[np.float32]:
-        """Return the pixels as float32 of shape (C, H, W), in [0, 1]. All values are multiples of 1 / (2^bits - 1)."""
+        """Return the pixels as a float32 array of shape (C, H, W), with values in [0, 1].
+
+        All values are multiples of 1 / (2^bits - 1).
+        """
         return to_unit(self.pixels, self.bits)
 
     def resized(self, size: int) -> "Raster":
@@ -87,7 +91,10 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, pixel_size=scaled, applied=applied, original_grid=grid)
 
     def padded(self) -> "Raster":
-        """Pad the image to a square, with black on both sides. Raises DataError if a side exceeds MAX_SIDE pixels."""
+        """Pad the image to a square, with black on both sides of the shorter axis.
+
+        Raises DataError if a side is longer than MAX_SIDE pixels.
+        """
         if max(self.size) > MAX_SIDE:
             raise DataError(
                 f"the image is {self.size[1]}x{self.size[0]} pixels; expected at most {MAX_SIDE} per side, because "
@@ -103,12 +110,13 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, applied=applied, original_grid=grid)
 
     def with_channels(self, channels: int) -> "Raster":
-        """Convert the image to 1 or 3 channels. Gray is replicated.
+        """Convert the image to 1 or 3 channels. A gray channel is replicated.
 
-        RGB with three equal channels becomes gray. If the channels differ by at most NEARLY_GRAY of 255 levels, the
-        image is replaced by its luminance, and `applied` says so. This applies to every file format.
+        An RGB image with three equal channels becomes gray. If the channels differ by at most NEARLY_GRAY of 255
+        levels, the image is replaced by its luminance, and this step is added to `applied`. The same rule holds for all
+        file formats.
 
-        Raises DataError if one channel is requested and the image has colour, or for any other number of channels.
+        Raises DataError if one channel is requested for a colour image, or if `channels` is neither 1 nor 3.
         """
         found = len(self.pixels)
         if channels not in (1, 3):
@@ -147,7 +155,10 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, applied=(*self.applied, "inverted: low values are bright"))
 
     def with_pixel_size(self, pixel_size: PixelSize | None) -> "Raster":
-        """Set the height and width of a pixel in mm, in the patient; None: keep those of the file."""
+        """Set the height and width, in mm, of the area in the patient that a pixel covers.
+
+        None keeps the values from the file.
+        """
         if pixel_size is None:
             return self
         step = f"pixel size set to {pixel_size[0]:g} x {pixel_size[1]:g} mm (height x width)"
@@ -171,9 +182,9 @@ def check_size(height: int, width: int, limit: int | None) -> None:
 
 
 def pixel_shape(across: float, down: float) -> PixelSize | None:
-    """Return the height and width of a pixel relative to its width, from the horizontal and vertical resolutions.
+    """Return the height and width of a pixel, in units of its width, from the horizontal and vertical resolution.
 
-    Returns None for square pixels, and if the resolutions are not two positive numbers.
+    Returns None if the pixels are square, or if the resolutions are not two positive numbers.
     """
     if not (across > 0 and down > 0 and np.isfinite([across, down]).all()):
         return None
@@ -181,7 +192,10 @@ def pixel_shape(across: float, down: float) -> PixelSize | None:
 
 
 def over_black(colours: npt.NDArray[Any], alpha: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint16]:
-    """Blend colours, shape (H, W, C), with black by their opacity, shape (H, W, 1). Both are integers up to `white`."""
+    """Blend colours of shape (H, W, C) with black, according to their opacity `alpha` of shape (H, W, 1).
+
+    Both arrays contain integers from 0 to `white`.
+    """
     blended = (colours.astype(np.uint32) * alpha + white // 2) // white
     return np.asarray(blended, dtype=np.uint16)
 
@@ -206,12 +220,15 @@ def pad_to_square(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
-    """Write an uncompressed PNG file, because compressed bytes, and thus digests, differ between machines."""
+    """Write an uncompressed PNG file. Compressed data, and therefore the digest, could differ between machines."""
     Image.fromarray(pixels).save(path, format="PNG", compress_level=0)
 
 
 def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:
-    """Resize an array of shape (H, W) to (size, size). A new pixel is the mean of old pixels, weighted by overlap."""
+    """Resize an array of shape (H, W) to (size, size).
+
+    A new pixel is the mean of the old pixels that it overlaps, weighted by the area of the overlap.
+    """
     height, width = plane.shape
     rows = _overlaps(height, size) @ plane.astype(np.float32)
     return np.asarray((_overlaps(width, size) @ rows.T).T)

@@ -22,7 +22,7 @@ from segcert.data.raster import Labels, Raster
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    r"""Path patterns for the files in a release. A pattern must match the last parts of a path.
+    r"""Path patterns for the files in a release. A pattern must match the last components of a path.
 
     Attributes
     ----------
@@ -32,13 +32,14 @@ class Layout:
         Dict that maps each class to the patterns for its mask paths. Each pattern contains the regex group `name` and
         may contain `part`. All masks of one class are combined. Later classes are painted over earlier ones.
     decode
-        Function that converts the bytes of an image file to a raster; None: segcert.data.decode.decode_at_depth.
+        Function that converts the bytes of an image file to a Raster. None means segcert.data.decode.decode_at_depth.
     mask_scale
-        Ratio of an image's height and width to those of its mask.
+        Ratio of the height and width of an image to the height and width of its mask.
     name
-        Function that converts the name found in a path to the image's name.
+        Function that converts the regex group `name` to the name of the image.
     group_of
-        Function that converts an image's name to the name of its group.
+        Function that converts an image's name to the name of its group. It is used if `images` has no regex group
+        `group`.
     """
 
     images: str
@@ -49,7 +50,9 @@ class Layout:
     group_of: Callable[[str], str] = str
 
     def find(self, files: Sequence[File], about: Dataset) -> SearchResult:
-        """Find every image that has all of its masks, and the images and masks without a partner. Skip other files.
+        """Find the images that have all of their masks, and the images and masks without a counterpart.
+
+        Other files are skipped.
 
         Raises DataError if there are no images, or if two files have the same name.
         """
@@ -103,14 +106,14 @@ class Layout:
         return image.with_bits(about.bits), labels
 
     def _image(self, bits: int, data: bytes) -> tuple[Raster, int]:
-        """Decode an image. Return it with its orientation tag."""
+        """Decode an image file. Return the image and its orientation tag."""
         if self.decode:
             return self.decode(data), UPRIGHT
         return decode_at_depth(data, bits), orientation_of(data)
 
 
 def decoded(file: File, decode_with: Callable[[bytes], Any]) -> Any:
-    """Read a file and decode it. Raises DataError, which names the file, if either step fails."""
+    """Read a file and decode it. If either step fails, raises a DataError that names the file."""
     data = file.read()
     try:
         return decode_with(data)

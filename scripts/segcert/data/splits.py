@@ -1,4 +1,4 @@
-"""Assign images to the training, validation and test splits by their names, and keep groups in one split."""
+"""Assign images to the training, validation and test splits, and keep all images of a group in one split."""
 
 import hashlib
 import math
@@ -17,7 +17,7 @@ SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
     """Choose a split from the hash of `key`, independently of other keys.
 
-    `shares` maps each split to the fraction of all keys that it is expected to get.
+    `shares` maps each split to its expected fraction of all keys.
     """
     position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
     for split, share in shares.items():
@@ -33,10 +33,10 @@ def by_group(key: ImageKey) -> str:
 
 
 def expected_tests(about: Dataset, rule: SplitRule) -> int | None:
-    """Return the number of test images in a complete data set, which may be an estimate; None if unknown.
+    """Return the number of test images in a complete data set, which may be an estimate, or None if it is unknown.
 
-    The number is used only to plan a run before the images are available. The images that are certified are always
-    those in index.csv.
+    The number is used only to plan a run before the images are available. Certification always uses the test images in
+    index.csv.
     """
     if "test" not in rule.counts and about.images:
         return math.ceil(SHARES["test"] * about.images)
@@ -47,10 +47,10 @@ GROUPS = SplitRule("by group, from a hash of its name: 65% train, 10% val, 25% t
 
 
 def rule_of(about: Dataset, chosen: str | None) -> tuple[str, SplitRule]:
-    """Return the name of the chosen split rule, and the rule. The name of a rule from a file is "file".
+    """Return the name of the chosen split rule, and the rule itself. A rule that is read from a file is called "file".
 
-    `chosen` is the name of one of the data set's rules (None: the first) or the path of a .json file (see
-    `read_split_file`). Raises DataError for an unknown name or an invalid file.
+    `chosen` is the name of one of the data set's rules, the path of a .json file (see `read_split_file`), or None for
+    the data set's first rule. Raises DataError for an unknown name or an invalid file.
     """
     if chosen and chosen.endswith(".json"):
         return "file", read_split_file(Path(chosen))

@@ -1,7 +1,7 @@
-"""Read TIFF images. The values do not depend on compression, byte order, orientation or planar layout.
+"""Read TIFF images. The values do not depend on a file's compression, byte order, orientation or planar layout.
 
-tifffile reads every file, with the codecs from imagecodecs. No second reader is used, because it could interpret a
-file differently.
+All files are read by tifffile, with the codecs from imagecodecs. No other reader is used, because two readers could
+interpret the same file differently.
 """
 
 import io
@@ -17,7 +17,7 @@ from segcert.data.orientation import UPRIGHT, swaps_axes, turned, upright
 from segcert.data.raster import PixelSize, check_size, over_black, pixel_shape
 
 MAX_BITS = 16
-EIGHT_BITS_REPEATED = 257  # a palette stores an 8-bit value v as 257 v
+EIGHT_BITS_REPEATED = 257  # a palette stores an 8-bit value v as 257 * v
 
 Values = npt.NDArray[Any]
 
@@ -34,7 +34,8 @@ class StoredTiff(NamedTuple):
     inverted
         True if low values are bright (white is zero).
     pixel_shape
-        Height and width of an upright pixel relative to its width; None if pixels are square or their shape is unknown.
+        Height and width of a pixel in the upright picture, in units of its width; None if the pixels are square or if
+        their shape is unknown.
     applied
         Descriptions of the steps that turned the stored values into `planes`, in order.
     """
@@ -57,15 +58,15 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
     data
         The bytes of the file.
     frame
-        Number of the picture to read from a file that contains several; the first is 1.
+        Number of the picture to read from a file that contains several, counted from 1.
     max_pixels
-        Largest allowed number of pixels; None: no limit.
+        Largest allowed number of pixels. None means that there is no limit.
 
     Raises
     ------
     DataError
-        If the file contains several pictures while `frame` is None; if values are negative or not integers of 1 to 16
-        bits; or if the picture is neither gray nor RGB nor a palette image.
+        If the file contains several pictures and `frame` is None; if a value is negative; if the values are not
+        integers of 1 to 16 bits; or if the picture is neither gray nor RGB nor a palette image.
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = _choose_page(file, frame)
@@ -120,7 +121,7 @@ def _check_bits(page: tifffile.TiffPage) -> int:
 
 
 def _rows_columns_samples(page: tifffile.TiffPage) -> Values:
-    """Return the values as an array of shape (H, W, samples), whatever the planar layout of the file."""
+    """Return the values as an array of shape (H, W, samples), for any planar layout of the file."""
     values = page.asarray()
     axes = page.axes
     if "S" not in axes:
@@ -140,7 +141,10 @@ def _unsigned(values: Values, page: tifffile.TiffPage, bits: int) -> tuple[Value
 
 
 def _look_up(values: Values, page: tifffile.TiffPage) -> tuple[Values, int]:
-    """Return the colours of palette indices, shape (H, W, 3), or (H, W, 1) for a gray palette, and the bit depth."""
+    """Replace palette indices with their colours. Return the colours and their bit depth.
+
+    The array of colours has shape (H, W, 3), or (H, W, 1) if the palette is gray.
+    """
     colours: Values = np.asarray(page.colormap, dtype=np.uint16)  # (3, 2^bits)
     bits = 16
     if not (colours % EIGHT_BITS_REPEATED).any():

@@ -33,12 +33,12 @@ def read_own_image(
     frame: int | None = None,
     trained_bits: int = 8,
 ) -> Raster:
-    """Read a PNG, JPEG, TIFF, GIF, BMP or DICOM file.
+    """Read an image from a PNG, JPEG, TIFF, GIF, BMP or DICOM file.
 
     See segcert.data.decode.decode for `bits`, `window` and `frame`. `trained_bits` is the bit depth of a network's
     training images. If `bits` is None, this depth is assumed for a 16-bit file that does not state its depth.
 
-    Raises DataError, which names the file, if it cannot be read or has a different format.
+    If the file cannot be read or has a different format, raises a DataError that names it.
     """
     path = Path(path)
     if not path.is_file():
@@ -115,7 +115,7 @@ class OwnFolder:
         return files
 
     def is_lossy(self) -> bool:
-        """Return True if the images are JPEG files according to their names."""
+        """Return True if the name of at least one image file has the suffix of a JPEG file."""
         rows = list_own(self.name, self.settings).rows.values()
         return any(row.image.lower().endswith(JPEG_SUFFIXES) for row in rows)
 
@@ -126,7 +126,7 @@ class OwnFolder:
         return sum(rule.split_of(key) == "test" for key in keys)
 
     def find(self, sha256: Mapping[str, str]) -> SearchResult:
-        """Find every image-mask pair, and the images and masks without a partner.
+        """Find all image-mask pairs, and the images and masks without a counterpart.
 
         `sha256` maps the path of each file to its recorded SHA-256. Raises DataError for unusable folders, tables or
         names.
@@ -196,7 +196,7 @@ class OwnFolder:
         return image.with_pixel_size(chosen["pixel_size"])
 
     def _labels(self, size: tuple[int, int], image_orientation: int, data: bytes) -> Labels:
-        """Decode a mask file to class ids, and turn them to fit the upright image."""
+        """Decode a mask file to class ids, and turn them so that they fit the upright image."""
         chosen = self.settings
         try:
             labels = class_ids(read_mask(data), chosen["values"], self.classes, chosen["mask_threshold"])

@@ -1,6 +1,6 @@
-"""Find the files of a user-supplied data set: match the names in its folders, or read a table that lists them.
+"""Find the files of a user-supplied data set, by matching file names in its folders or by reading a table.
 
-Every file in the folders is either used or listed with the reason why it is left out.
+Every file in the folders is either used, or listed with the reason for leaving it out.
 """
 
 import csv
@@ -18,7 +18,7 @@ from segcert.data.decode import IMAGE_SUFFIXES, file_format, image_name
 from segcert.data.errors import DataError
 from segcert.data.pairs import NOT_AN_IMAGE, LeftOut
 
-# Names of the folders in the layouts train|val|test / images|masks and images|masks / train|val|test
+# Names of folders in the layouts (train|val|test)/(images|masks) and (images|masks)/(train|val|test)
 SPLIT_FOLDERS = {
     "train": "train",
     "training": "train",
@@ -29,14 +29,14 @@ SPLIT_FOLDERS = {
 }
 KIND_FOLDERS = {"images": "image", "image": "image", "masks": "mask", "mask": "mask", "labels": "mask"}
 HEADER = 256  # number of bytes from which the format of a file is recognised
-NUMBER = r"[_-]?\d+"  # at the end of a mask's name, if an image has several masks with one structure each
+NUMBER = r"[_-]?\d+"  # end of a mask's name, if the image has several masks, each with one structure
 
 
 @dataclasses.dataclass
 class OwnImage:
     """An entry of a user-supplied data set: the paths of an image and its masks, its group and its split.
 
-    Unknown values are "". If an image has several masks, they are combined into one.
+    An unknown value is an empty string. If an image has several masks, they are combined into one mask.
     """
 
     image: str = ""
@@ -70,7 +70,7 @@ def list_own(name: str, settings: Mapping[str, Any]) -> Listing:
 
 
 def is_split_by_folders(settings: Mapping[str, Any]) -> bool:
-    """Return True if images and masks are in one folder, which is divided into train, val and test."""
+    """Return True if images and masks are in one folder, which is divided into subfolders for the splits."""
     images, masks = settings["images"], settings["masks"]
     return not settings["table"] and not settings["mask_suffix"] and bool(images) and images == masks
 
@@ -92,7 +92,7 @@ def _in_folders(name: str, settings: Mapping[str, Any]) -> Listing:
         elif kind == "mask":
             masks.append((image, file))
         else:
-            # macOS file systems store an accent as a separate character (NFD), others store one character (NFC).
+            # macOS file systems may store an accented letter as two characters (NFD), where others store one (NFC).
             key = unicodedata.normalize("NFC", image)
             names[key] = image
             row = listing.rows.setdefault(key, OwnImage(split=split))
@@ -119,7 +119,7 @@ def _image_of(mask: str, rows: Mapping[str, OwnImage]) -> str:
 
 
 def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str, File]]:
-    """Yield (kind, name of the image, split, file) for each file; the kind is "image" or "mask".
+    """Yield a tuple (kind, image name, split, file) for each file. The kind is "image" or "mask".
 
     For a file that is left out, yield (reason, "", "", file).
     """
@@ -170,7 +170,7 @@ def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
 
 
 def _header(file: File) -> bytes:
-    """Return the first bytes of a file. Planning a run examines every file, so it must not read them completely."""
+    """Return the first bytes of a file. Planning a run examines every file, so it must not read whole files."""
 
     def load() -> bytes:
         with open(_path(file), "rb") as stream:
@@ -226,7 +226,10 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
 
 
 def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
-    """Read the table of a user-supplied data set. Return its column names, and one dict per line, by column name."""
+    """Read the table of a user-supplied data set.
+
+    Returns the column names, and a dict for each line that maps column names to cells.
+    """
     path = Path(settings["table"]).expanduser()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

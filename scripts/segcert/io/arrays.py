@@ -24,7 +24,7 @@ class ArraysError(ValueError):
 def save_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write named arrays. Equal arrays give byte-identical files.
 
-    The file is identical to the one that `numpy.savez_compressed` would write. Unlike numpy's function, this one also
+    The file is identical to the one that `numpy.savez_compressed` would write. Unlike numpy's function, `save_arrays`
     accepts an array called `file`, because an image may have this name.
     """
     with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -44,8 +44,8 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
     FileNotFoundError
         If the file does not exist.
     ArraysError
-        If the file is damaged or incomplete, or contains two arrays of one name or anything that is not an array. If an
-        array is larger than the free memory.
+        If the file is damaged or incomplete; if it contains two arrays of the same name or anything that is not an
+        array; or if an array is larger than the free memory.
     KeyError
         If the file contains no array with the requested name.
     """
@@ -59,7 +59,8 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
         except Exception as error:  # zipfile raises many kinds of errors
             raise self._damaged(error) from error
         names = self._archive.namelist()
-        # Readers differ in which of two members of one name they take, and in what they do with members of other kinds.
+        # Programs differ in which of two members with the same name they read, and in how they treat other kinds of
+        # members.
         if len(set(names)) < len(names) or not all(name.endswith(SUFFIX) for name in names):
             raise self._damaged(ValueError(f"found the members {', '.join(names)}; expected different arrays"))
         self._members = {name.removesuffix(SUFFIX): name for name in names}

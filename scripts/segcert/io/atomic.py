@@ -50,7 +50,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
             yield temporary
-            # In a folder whose files belong to a group (setgid), new folders must pass this on.
+            # If the new folder inherited the setgid bit, keep it, so that new files in it also belong to the folder's
+            # group.
             temporary.chmod(0o777 & ~_umask() | stat.S_IMODE(temporary.stat().st_mode) & stat.S_ISGID)
             if path.exists():
                 shutil.rmtree(path)
@@ -77,8 +78,9 @@ def _refusals_named(path: Path) -> Iterator[None]:
 def _refusal(error: BaseException) -> int | None:
     """Return the errno of the file system error that caused an error; None if there was no such error.
 
-    An OSError states its errno. PyTorch raises its own errors while it handles an OSError, and libraries in Rust
-    (safetensors) put the errno into the message. For these two, only an errno in ADVICE is returned.
+    An OSError has the attribute `errno`. PyTorch raises its own errors while it handles an OSError, and libraries in
+    Rust (safetensors) write the errno into the message. In these two cases, the errno is returned only if it is in
+    ADVICE.
     """
     if isinstance(error, OSError):
         return error.errno

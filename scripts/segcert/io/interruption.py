@@ -1,4 +1,4 @@
-"""Handle SIGTERM, which a cluster sends to a job before SIGKILL (time limit, preemption, requeue, scancel)."""
+"""Handle SIGTERM, which a cluster sends to a job before SIGKILL (at a time limit, preemption, requeue or scancel)."""
 
 import contextlib
 import signal
@@ -27,8 +27,8 @@ def interruptible() -> Iterator[None]:
 def interrupted_between_steps() -> Iterator[None]:
     """Record SIGTERM and let the block continue. The code in the block calls `is_interrupted` between its steps.
 
-    When `is_interrupted` returns True, the code must stop before SIGKILL follows, which is after 30 seconds with
-    SLURM's default KillWait.
+    When `is_interrupted` returns True, the code must stop before SIGKILL follows. With SLURM's default KillWait, this
+    is after 30 seconds.
     """
     try:
         with _on_sigterm(_note):

@@ -1,4 +1,4 @@
-"""Parse JSON from untrusted files. Every problem raises a ValueError."""
+"""Parse JSON from untrusted files. Any problem raises a ValueError."""
 
 import json
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ def parse_json(text: str | bytes, *, infinite: bool = False) -> Any:
     """Parse JSON. Bytes are decoded as UTF-8.
 
     Raises ValueError for invalid JSON, and for values that are nested too deeply for the parser. NaN and Infinity are
-    not JSON, and raise ValueError too, unless `infinite` is true.
+    not valid JSON and also raise ValueError, unless `infinite` is true.
     """
     try:
         return json.loads(text, parse_constant=None if infinite else _no_number)
@@ -22,7 +22,7 @@ def _no_number(name: str) -> Any:
 
 
 def leads_out(path: str) -> bool:
-    """Return True if a path may lead out of the folder that it is meant for: if it is absolute or contains "..".
+    """Return True if a path may lead out of its folder because it is absolute or contains "..".
 
     Also return True if the path contains a null byte.
     """

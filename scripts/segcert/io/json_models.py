@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segcert.io.json_files import parse_json
 
-# In an error message: the maximum number of problems, and of characters of an invalid value
+# Maximum number of problems in an error message, and maximum number of characters shown of an invalid value
 SHOWN, LONGEST = 3, 80
 
 
@@ -29,8 +29,8 @@ Model = TypeVar("Model", bound=BaseModel)
 def fit(document: Any, model: type[Model]) -> Model:
     """Validate a value that `parse_json` returned.
 
-    Raises ValueError for invalid values. The message names the first SHOWN invalid keys, and states for each the value
-    found and the value expected.
+    Raises ValueError for invalid values. The message names the first SHOWN invalid keys. For each key, it states what
+    was found and what was expected.
     """
     try:
         return model.model_validate(document)

@@ -1,4 +1,4 @@
-"""Conversion of OpenAI's ADM diffusion models (Dhariwal and Nichol, NeurIPS 2021) to diffusers folders.
+"""Conversion of OpenAI's ADM diffusion models (Dhariwal and Nichol, NeurIPS 2021) to the format of diffusers.
 
 The checkpoints of https://github.com/openai/guided-diffusion are state dicts of the UNetModel defined there. diffusers'
 UNet2DModel computes the same function from the same weights, but uses different tensor names. ADM stores the
@@ -41,9 +41,9 @@ ATTENTION_LAYERS = {"group_norm": "norm", "to_q": "qkv", "to_k": "qkv", "to_v": 
 class ADMLayout:
     """Sizes of an ADM network. The defaults are those of 256x256_diffusion_uncond.pt.
 
-    Level i processes squares of image_size / 2^i pixels a side, with model_channels * channel_mult[i] channels;
-    channel_mult[0] is 1. Levels whose size is in `attention_resolutions` have attention, with `num_head_channels`
-    channels per head.
+    Level i processes feature maps of image_size / 2^i pixels a side with model_channels * channel_mult[i] channels,
+    where channel_mult[0] is 1. A level has attention layers if the side of its feature maps is in
+    `attention_resolutions`. Each attention head has `num_head_channels` channels.
     """
 
     image_size: int = 256
@@ -57,7 +57,7 @@ class ADMLayout:
 
     @property
     def attends(self) -> list[bool]:
-        """One flag per level, in order of decreasing resolution: True if the level has attention."""
+        """A flag for each level, in order of decreasing resolution, that is True if the level has attention."""
         return [self.image_size // 2**level in self.attention_resolutions for level in range(len(self.channel_mult))]
 
 
@@ -67,9 +67,9 @@ ADM_256 = ADMLayout()
 def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
     """Return the arguments of the UNet2DModel that computes the same function as an ADM network.
 
-    The network maps images in [-1, 1], of shape (B, C, H, W), and a step from 0 to 999 to an output of shape (B, 2C, H,
-    W). The first C channels are the predicted noise. The other channels interpolate the noise variance between the
-    bounds of Nichol and Dhariwal (ICML 2021, section 3.1).
+    The network takes images in [-1, 1], of shape (B, C, H, W), and a diffusion step from 0 to 999. Its output has shape
+    (B, 2C, H, W). The first C channels are the predicted noise. The other channels determine the noise variance, by
+    interpolation between the bounds of Nichol and Dhariwal (ICML 2021, section 3.1).
     """
     return {
         "sample_size": layout.image_size,
@@ -95,14 +95,15 @@ def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
 def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = ADM_256) -> None:
     """Convert a guided-diffusion checkpoint to the diffusers folders `unet` and `scheduler` in `folder`.
 
-    Code in the checkpoint is not run. Each tensor is read from the checkpoint only when it is written to `folder`.
-    Raises ModelError for a checkpoint that cannot be read or has a different layout.
+    Code in the checkpoint is not run. If the checkpoint is a zip file, which is torch's default format, its tensors are
+    memory-mapped instead of being read into memory. Raises ModelError for a checkpoint that cannot be read, has a
+    different layout, or contains weights that are not finite.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))
     except OSError:
         raise
-    except Exception as error:  # torch's unpickler raises many kinds of errors for foreign bytes
+    except Exception as error:  # torch's unpickler raises many kinds of errors for other kinds of files
         raise ModelError(
             f"{checkpoint}: cannot be read as a file of tensors (it is damaged, is not a torch checkpoint, or "
             "contains code); download it again"
@@ -142,7 +143,7 @@ def adm_to_diffusers(state: dict[str, Tensor], layout: ADMLayout = ADM_256) -> d
     for name, tensor in _unet_without_weights(layout).state_dict().items():
         module, _, kind = name.rpartition(".")
         sources[name] = f"{modules[module]}.{kind}"
-        shape = tuple(tensor.shape)  # ADM's attention projects with convolutions, one for q, k and v together
+        shape = tuple(tensor.shape)  # ADM's attention layers are convolutions; q, k and v share one of them
         if module.endswith((".to_q", ".to_k", ".to_v")):
             shape = (3 * shape[0], *shape[1:])
         shapes[sources[name]] = (*shape, 1) if ".to_" in module and kind == "weight" else shape
@@ -156,11 +157,12 @@ def _unet_without_weights(layout: ADMLayout) -> UNet2DModel:
 
 
 def _adm_modules(layout: ADMLayout) -> dict[str, str]:
-    """Return a map from the names of diffusers' modules to ADM's names.
+    """Return a dict that maps the names of modules in diffusers to their names in ADM.
 
-    The map also contains modules that the layout lacks, such as unused shortcuts. ADM numbers its input and output
-    blocks consecutively: first a level's residual blocks, each with its attention, then the downsampling. In the output
-    blocks, upsampling is part of a level's last block.
+    The dict also contains modules that the network does not have, such as unused shortcuts. ADM numbers its input
+    blocks and its output blocks consecutively. In the input part, a level consists of its residual blocks, each with
+    its attention layer, followed by a block for downsampling. In the output part, upsampling is part of the last block
+    of a level.
     """
     per_level = layout.num_res_blocks + 1
     resnets = {"mid_block.resnets.0": "middle_block.0", "mid_block.resnets.1": "middle_block.2"}
@@ -187,8 +189,9 @@ def _adm_modules(layout: ADMLayout) -> dict[str, str]:
 def _converted(name: str, tensor: Tensor, head_channels: int) -> Tensor:
     """Convert one of ADM's tensors to the shape that diffusers uses.
 
-    ADM's `qkv` tensor, of shape (heads * 3 * head_channels, ...), is ordered by head, and within a head by queries,
-    keys and values (QKVAttentionLegacy). Each of the three becomes a tensor of shape (heads * head_channels, ...).
+    The rows of ADM's `qkv` tensor, which has shape (heads * 3 * head_channels, ...), are ordered by head. Within each
+    head, the queries come first, then the keys, and then the values (QKVAttentionLegacy). The queries, the keys and the
+    values each become a tensor of shape (heads * head_channels, ...).
     """
     if tensor.ndim == 3:
         tensor = tensor.squeeze(-1)  # (out, in, 1) -> (out, in)

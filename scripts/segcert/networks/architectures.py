@@ -1,4 +1,4 @@
-"""Descriptions of the built-in segmentation networks, which can be read without importing torch."""
+"""Descriptions of the built-in segmentation networks. This module does not import torch."""
 
 import dataclasses
 
@@ -12,9 +12,9 @@ class Architecture:
     class_name
         Name of the network's class in its module.
     arguments
-        Keys of the configuration section `segmenter` that the network's constructor takes.
+        Keys of the configuration section `segmenter` that are passed to the network's constructor.
     halvings
-        Number of times that the network halves the resolution. None if the network's argument `depth` is this number.
+        Number of times that the network halves the resolution. None if this number is the network's argument `depth`.
     least_batch
         Smallest number of images per training batch.
     """
@@ -28,7 +28,7 @@ class Architecture:
 ARCHITECTURES = {
     "unet": Architecture("UNet", arguments=("width", "depth"), halvings=None),
     "resunetpp": Architecture("ResUNetPlusPlus"),
-    "deeplabv3plus": Architecture("DeepLabV3Plus", least_batch=2),  # normalises one value per image and channel
+    "deeplabv3plus": Architecture("DeepLabV3Plus", least_batch=2),  # batch normalisation of image means needs 2 images
 }
 
 

@@ -1,8 +1,8 @@
-"""Checkpoints: files of weights that someone else's program wrote. Only tensors are read from them.
+"""Read checkpoints, which are files of weights that other programs wrote. Only tensors are read from them.
 
-Programs save weights in many ways: bare, in a dictionary with other things (`state_dict`, `model`, `ema`), or with a
-prefix from a wrapper (`module.`, `model.`). Here, each of these is read as one list of tensors with dotted names.
-segcert.networks.matching finds the network's weights in it.
+Programs save weights in different ways: as a plain state dict, under a key of a larger dictionary (such as
+`state_dict`, `model` or `ema`), or with a prefix that a wrapper adds (`module.`, `model.`). This module reads all of
+these as one flat dict of tensors with dotted names. segcert.networks.matching finds a network's weights in this dict.
 """
 
 import re
@@ -19,14 +19,14 @@ from torch import Tensor
 from segcert.networks.exported import kind_of
 from segcert.networks.folders import ModelError
 
-DEEPEST = 16  # levels of nested dictionaries that are read
+DEEPEST = 16  # maximum number of levels of nested dictionaries that are read
 MOST_TYPES = 100  # largest number of foreign types in a file
-OPTIMIZER = "optim"  # keys that begin like this contain no weights of a network
+OPTIMIZER = "optim"  # keys with this prefix contain the state of an optimizer, not weights
 SHOWN = 6  # largest number of entries that an error message lists
 SAVE = "torch.save(model.state_dict(), path)"
 FOREIGN = re.compile(r"GLOBAL (\S+) was not an allowed global")
 REFUSED_TYPE = re.compile(r"got <class 'foreign\.(.+)'>")
-# How files of other kinds begin
+# The first bytes of other kinds of files, and what an error message says about each kind
 OTHER_KINDS = {
     b"version https://git-lfs": "is a pointer of Git LFS, not the file itself. Write: git lfs pull",
     b"\x89HDF": "is an HDF5 file, as Keras writes it. segcert runs torch networks only",
@@ -40,14 +40,17 @@ OTHER_KINDS = {
 
 
 class Found(NamedTuple):
-    """A tensor in a checkpoint: its value, and the keys of the dictionary that contains it, joined by dots."""
+    """A tensor in a checkpoint, and its place: the keys that lead to its dictionary, joined by dots."""
 
     tensor: Tensor
     place: str
 
 
 class Foreign:
-    """A stand-in for an object of a foreign type, such as a saved setting. It ignores its arguments and its state."""
+    """A stand-in for an object of a type that torch does not load, such as a saved setting.
+
+    It ignores its arguments and its state.
+    """
 
     def __new__(cls, *_arguments: Any) -> Any:
         return super().__new__(cls)
@@ -60,24 +63,24 @@ class Foreign:
 
 
 class ForeignDict(Foreign):
-    """A stand-in for a foreign type of dictionary, such as Lightning's hyperparameters."""
+    """A stand-in for a dictionary of a type that torch does not load, such as Lightning's hyperparameters."""
 
     def __new__(cls, *_arguments: Any) -> Any:
         return OrderedDict()
 
 
 class ForeignList(Foreign):
-    """A stand-in for a foreign type of list."""
+    """A stand-in for a list of a type that torch does not load."""
 
     def __new__(cls, *_arguments: Any) -> Any:
         return []
 
 
 def read_checkpoint(source: str | Path) -> dict[str, Found]:
-    """Read every tensor in a file that torch.save or safetensors wrote, whatever its suffix.
+    """Read every tensor in a file that was written by torch.save or safetensors. The file may have any suffix.
 
-    Only tensors are unpickled. An object of any other type, such as a saved setting, is replaced by an empty stand-in:
-    no code of its type runs.
+    Only tensors are unpickled. An object of any other type, such as a saved setting, is replaced by an empty stand-in,
+    so no code of its type is run.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def read_checkpoint(source: str | Path) -> dict[str, Found]:
     Raises
     ------
     ModelError
-        For a file that cannot be read or contains no named tensors. The message says what was found instead.
+        If the file cannot be read or contains no named tensors. The message describes what was found instead.
     """
     source = Path(source)
     if not source.exists():
@@ -109,7 +112,10 @@ def read_checkpoint(source: str | Path) -> dict[str, Found]:
 
 
 def _load(source: Path) -> Any:
-    """Return the content of a file, recognised by its first bytes. Raises ModelError for any other file."""
+    """Load a file that was written by torch.save or safetensors. Raises ModelError for any other file.
+
+    The kind of file is recognised by its first bytes.
+    """
     with source.open("rb") as file:
         head = file.read(32)
     for start, other in OTHER_KINDS.items():
@@ -131,7 +137,7 @@ def _load(source: Path) -> Any:
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < source.stat().st_size:
             return load_file(source)
         return _unpickled(source)
-    except Exception as error:  # torch's unpickler and zip reader raise many kinds of errors for foreign bytes
+    except Exception as error:  # torch's unpickler and zip reader raise many kinds of errors for other content
         raise ModelError(
             f"{source}: cannot be read as a file of tensors ({type(error).__name__}). If it is complete, save the "
             f"weights again with {SAVE}, or set `program` to a TorchScript or torch.export file"
@@ -139,7 +145,7 @@ def _load(source: Path) -> Any:
 
 
 def _members(source: Path) -> list[str]:
-    """Return the names of the files in a zip archive. The list is empty for every other file and for a damaged one."""
+    """Return the names of the files in a zip archive. The list is empty for any other file and a damaged archive."""
     try:
         with zipfile.ZipFile(source) as archive:
             return archive.namelist()
@@ -148,18 +154,18 @@ def _members(source: Path) -> list[str]:
 
 
 def _unpickled(source: Path) -> Any:
-    """Load only the tensors in a file that torch.save wrote. Foreign types are replaced by stand-ins one by one."""
+    """Load only the tensors in a file that torch.save wrote. Objects of other types are replaced by stand-ins."""
     stand_ins: dict[str, type[Foreign]] = {}
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(source)
-    except ValueError:  # the format before torch 1.6: its types are found while loading
+    except ValueError:  # a file from before torch 1.6, whose types are found while loading
         names = []
     for name in names[:MOST_TYPES]:
         stand_ins[name] = _stand_in(name, Foreign)
     for _ in range(MOST_TYPES):
         try:
             known = torch.serialization.safe_globals([(kind, name) for name, kind in stand_ins.items()])
-            with known, source.open("rb") as file:  # a path's suffix would choose the reader
+            with known, source.open("rb") as file:  # given a path, torch would choose the reader by its suffix
                 return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:
             unknown, refused = FOREIGN.search(str(error)), REFUSED_TYPE.search(str(error))
@@ -175,14 +181,15 @@ def _unpickled(source: Path) -> Any:
 
 
 def _stand_in(name: str, kind: type[Foreign]) -> type[Foreign]:
-    """Return a stand-in for the type with this name. The stand-in's printed form shows the name."""
+    """Return a stand-in for the type that is called `name`. Error messages about the stand-in show this name."""
     return type(name, (kind,), {"__module__": "foreign", "__qualname__": name})
 
 
 def _tensors(content: Any, place: str, seen: set[int]) -> Iterator[tuple[str, Found]]:
-    """Yield the name of each tensor in nested dictionaries, and the tensor. `seen`: ids of dictionaries already read.
+    """Yield the name and the value of each tensor in nested dictionaries.
 
-    A dictionary that is saved under two names is read once.
+    `seen` contains the ids of the dictionaries that have already been read. A dictionary that is saved under two names
+    is therefore read only once.
     """
     if not isinstance(content, Mapping) or id(content) in seen or place.count(".") > DEEPEST:
         return

@@ -13,11 +13,12 @@ NARROWEST = 4
 class DeepLabV3Plus(nn.Module):
     """DeepLabV3+ network for segmentation.
 
-    It maps images in [0, 1], of shape (B, in_channels, H, W), to logits of shape (B, num_classes, H, W). H and W must
-    be divisible by 16. At `width` 64, the structure and tensor names match `DeepLabV3Plus(encoder_name="resnet34")`
-    from segmentation_models_pytorch, so state dicts of that network can be loaded. The code of Laousy et al. (MICCAI
-    2023) uses that network. Initial weights are drawn as in He et al. (ICCV 2015). Training needs batches of at least
-    two images, because batch normalisation of the image means needs a variance over images.
+    The network maps images in [0, 1], of shape (B, in_channels, H, W), to logits of shape (B, num_classes, H, W). H and
+    W must be divisible by 16. With a `width` of 64, the structure and the tensor names match
+    `DeepLabV3Plus(encoder_name="resnet34")` from segmentation_models_pytorch, so state dicts of that network can be
+    loaded. The code of Laousy et al. (MICCAI 2023) uses that network. Initial weights are drawn as in He et al. (ICCV
+    2015). Training needs batches of at least two images, because the batch normalisation of the image means computes a
+    variance over the images in the batch.
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
@@ -45,8 +46,9 @@ class Decoder(nn.Module):
         self.aspp = nn.Sequential(
             ASPP(deep_channels, out_channels), *norm_relu(separable_conv(out_channels, out_channels), out_channels)
         )
-        # Under torch.use_deterministic_algorithms, torch upsamples by indexing on CUDA, with a deterministic backward
-        # pass (see torch.nn.functional.interpolate; its documentation still says that this raises an error).
+        # With torch.use_deterministic_algorithms, torch upsamples on CUDA by indexing, which has a deterministic
+        # backward pass (see torch.nn.functional.interpolate). The documentation of torch still says that this raises an
+        # error.
         self.up = nn.UpsamplingBilinear2d(scale_factor=4)
         self.block1 = norm_relu(nn.Conv2d(edge_channels, reduced_channels, 1, bias=False), reduced_channels)
         self.block2 = norm_relu(separable_conv(out_channels + reduced_channels, out_channels), out_channels)
@@ -58,7 +60,7 @@ class Decoder(nn.Module):
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling, from shape (B, in_channels, H, W) to (B, out_channels, H, W).
+    """Atrous spatial pyramid pooling, which maps shape (B, in_channels, H, W) to (B, out_channels, H, W).
 
     The parallel branches are a 1x1 convolution, separable convolutions at three dilation rates, and the image mean. A
     1x1 convolution merges the branches (Chen et al. 2017, section 3.3), with dropout during training.
@@ -79,7 +81,10 @@ class ASPP(nn.Module):
 
 
 class ImageMean(nn.Sequential):
-    """Image-level features, equal at every pixel: from shape (B, in_channels, H, W) to (B, out_channels, H, W)."""
+    """Image-level features, which are computed from the mean over the image and are equal at every pixel.
+
+    The module maps shape (B, in_channels, H, W) to (B, out_channels, H, W).
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)

@@ -18,19 +18,22 @@ from segcert.networks.noise_schedule import (
     read_schedule,
 )
 
-NOTABLE = 0.1  # smallest relative difference of noise levels that is worth a remark
+NOTABLE = 0.1  # smallest relative difference between noise levels that is worth a remark
 
 
 class DiffusionDenoiser(nn.Module):
     """A denoiser for images in [0, 1]: a diffusion model that is called `steps` times per image.
 
-    The diffusion model works in [-1, 1]. An image x with noise level sigma becomes z = 2x - 1, with noise level 2
-    sigma. Each step of the model's noise schedule has a value abar. At the step t* whose (1 - abar) / abar is closest
-    to (2 sigma)^2, sqrt(abar) z is a sample of the forward process. The network's prediction at this step gives an
-    estimate of the clean image, which is clipped and mapped back to [0, 1].
+    The diffusion model works on values in [-1, 1]. A noisy image x with noise level sigma is therefore mapped to the
+    image z = 2x - 1, which has noise level 2 sigma. Each step of the model's noise schedule has a value abar. The
+    denoiser uses the step t* at which (1 - abar) / abar is closest to (2 sigma)^2, because sqrt(abar) z is then a
+    sample of the forward process. The network's prediction at this step gives an estimate of the clean image, which is
+    clipped and mapped back to [0, 1].
 
-    With more than one step, the predicted noise is added again at a lower level, and a new estimate follows (DDIM, Song
-    et al., ICLR 2021, eta = 0). The steps are evenly spaced below t*. The result depends only on the noisy image.
+    If `steps` is greater than 1, the predicted noise is added to the estimate again at a lower level, and the network
+    makes a new estimate from the result. This is DDIM (Song et al., ICLR 2021) with eta = 0. The steps after t* are
+    evenly spaced between t* and 0. No random numbers are drawn, so the result depends only on the noisy image and on
+    sigma.
 
     Parameters
     ----------
@@ -39,18 +42,19 @@ class DiffusionDenoiser(nn.Module):
         variances) is ignored. If it has three input channels and the image has one, the image is repeated three times
         and the three predictions are averaged.
     alphas_cumprod
-        Values of abar, one per step of the diffusion model, in a tensor of shape (T,). They begin below 1 and never
-        rise.
+        Values of abar, in a tensor of shape (T,) with one value per step of the diffusion model. The first value is
+        below 1, and the values never increase from step to step.
     prediction
         Target of the network: "epsilon" (Ho et al. 2020), "v_prediction" (Salimans and Ho 2022), or "sample" (the clean
         image itself).
     steps
-        Number of network calls per image, at most T; 1 is one-shot denoising.
+        Number of network calls per image, from 1 (one-shot denoising) to T.
 
     Raises
     ------
     ModelError
-        For a schedule, a prediction, a number of steps or a network that cannot denoise images in this way.
+        If the schedule, the prediction, the number of steps or the network cannot be used to denoise images in this
+        way.
     """
 
     alphas_cumprod: Tensor
@@ -71,7 +75,7 @@ class DiffusionDenoiser(nn.Module):
             raise ModelError(f"unet: found a {found}; expected a UNet2DModel, whose inputs are an image and a step")
         self.unet = unet
         self.register_buffer("alphas_cumprod", alphas_cumprod)
-        self._schedule = alphas_cumprod.detach().cpu()  # read without waiting for a GPU
+        self._schedule = alphas_cumprod.detach().cpu()  # can be read without waiting for a GPU
         self.prediction, self.steps = prediction, steps
         self.name = "denoiser"
         self.eval()
@@ -80,8 +84,8 @@ class DiffusionDenoiser(nn.Module):
     def load(cls, folder: str | Path, steps: int = 1) -> "DiffusionDenoiser":
         """Read the diffusers folders `unet` and `scheduler` in `folder`.
 
-        Raises ModelError, which names the file and the key, if a file is missing or damaged, or if the network or the
-        schedule does not denoise images in this way. See `load_unet` and `read_schedule`.
+        Raises ModelError if a file is missing or damaged, or if the network or the schedule cannot be used to denoise
+        images in this way. The message names the file and the key. See `load_unet` and `read_schedule`.
         """
         denoiser_files(folder)
         schedule = read_schedule(Path(folder))
@@ -131,7 +135,10 @@ class DiffusionDenoiser(nn.Module):
         return [round(first * (1 - number / self.steps)) for number in range(self.steps)]
 
     def forward(self, x_noisy: Tensor, sigma: float) -> Tensor:
-        """Estimate clean images x in [0, 1], shape (B, C, H, W), from x_noisy = x + sigma * standard normal noise."""
+        """Estimate clean images x in [0, 1] from x_noisy = x + sigma * standard normal noise.
+
+        The images have shape (B, C, H, W).
+        """
         self.require_fit(x_noisy.shape[1:], sigma)
         timesteps = self.timesteps(sigma)
         z_t = self.alphas_cumprod[timesteps[0]].sqrt() * (2 * x_noisy - 1)
@@ -145,7 +152,10 @@ class DiffusionDenoiser(nn.Module):
         return x
 
     def estimate(self, z_t: Tensor, t: int) -> Tensor:
-        """Estimate clean images in [-1, 1], shape (B, C, H, W), from samples z_t of step t of the forward process."""
+        """Estimate clean images in [-1, 1] from samples z_t of the forward process at step t.
+
+        The images have shape (B, C, H, W).
+        """
         abar = self.alphas_cumprod[t]
         channels = z_t.shape[1]
         wanted = self._channels(channels)
@@ -172,6 +182,6 @@ class DiffusionDenoiser(nn.Module):
         return z_0.clamp(-1, 1)
 
     def _channels(self, channels: int) -> int:
-        """Return the number of channels that the network takes; `channels` if it states none."""
+        """Return the number of input channels of the network, or `channels` if the network does not state it."""
         wanted: int = getattr(getattr(self.unet, "config", None), "in_channels", channels)
         return wanted

@@ -15,8 +15,8 @@ MESSAGE = " does not have a deterministic implementation"
 def max_unpool(x: Tensor, indices: Tensor, output_size: Sequence[int], *_: object) -> Tensor:
     """Undo max pooling: write each value to its index in an image of zeros.
 
-    If several values have the same index, torch keeps an arbitrary one, and this function keeps the largest. Indices
-    are unique if the windows of the pooling do not overlap.
+    If several values have the same index, torch keeps an arbitrary one of them, whereas this function keeps the
+    largest. The indices are unique if the pooling windows do not overlap.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: Sequence[int], *_: objec
     indices
         Indices in the flattened output of each channel, with the shape of x.
     output_size
-        Height and width of the result; for a volume, its depth comes first.
+        Size of the result: (height, width), or (depth, height, width) for a volume.
     """
     axes = -len(output_size)
     flat = x.new_zeros(*x.shape[:axes], math.prod(output_size))
@@ -35,8 +35,8 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: Sequence[int], *_: objec
 
 @functools.cache
 def replace_operations() -> torch.library.Library:
-    """Make torch call the replacements in this process, in exported networks as well."""
-    # The replacements last as long as this object.
+    """Make torch call the replacements in this process, including in exported networks."""
+    # The replacements remain registered as long as this object exists.
     library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*Overriding a previously registered kernel")
@@ -47,6 +47,6 @@ def replace_operations() -> torch.library.Library:
 
 
 def nondeterministic_operation(error: Exception) -> str | None:
-    """Return the operation that torch refused because it is not deterministic; None for any other error."""
+    """Return the name of the operation that torch refused as nondeterministic, or None for any other error."""
     before, found, _ = str(error).partition(MESSAGE)
     return (before.split() or ["an operation"])[-1] if found else None

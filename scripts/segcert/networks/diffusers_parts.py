@@ -1,7 +1,8 @@
-"""Single classes of diffusers, imported without the rest of the library.
+"""Import single classes of diffusers without the rest of the library.
 
 `from diffusers import UNet2DModel` imports every transformer and scheduler of diffusers, scipy.stats and torch's
-compiler. That takes four seconds in each job that denoises; importing two modules directly takes one second.
+compiler. That takes four seconds in each job that uses a denoiser, whereas importing two modules directly takes one
+second.
 """
 
 import importlib
@@ -16,7 +17,7 @@ with lean(bare=BARE, absent=ABSENT):
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 # Schedulers with a variance-preserving forward process in discrete steps, and their modules. They draw samples in
-# different ways, but the network is the same function: it gets sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise, and t.
+# different ways, but their networks get the same inputs: sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise, and t.
 SCHEDULERS = {
     "DDPMScheduler": "ddpm",
     "DDPMParallelScheduler": "ddpm_parallel",
@@ -38,6 +39,6 @@ __all__ = ["SCHEDULERS", "DDPMScheduler", "UNet2DModel", "scheduler_class"]
 
 
 def scheduler_class(name: str) -> Any:
-    """Return one of the classes in SCHEDULERS by name. This call imports its module."""
+    """Import and return the scheduler class with the given name, which must be a key of SCHEDULERS."""
     with lean(bare=BARE, absent=ABSENT):
         return getattr(importlib.import_module(f"diffusers.schedulers.scheduling_{SCHEDULERS[name]}"), name)

@@ -20,16 +20,16 @@ from segcert.networks.weights import fill, first_of, not_finite
 
 UNET = "UNet2DModel"
 CHANNELS = (1, 3)
-ALWAYS = 1 << 24  # number of weights that may always be allocated, whatever the size of their file
-# State of a moving average of weights, which diffusers' EMAModel writes into config.json
+ALWAYS = 1 << 24  # number of weights that may always be allocated, regardless of the size of their file
+# Keys that diffusers' EMAModel adds to config.json when it saves a moving average of weights
 AVERAGING = {"decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"}
-# Names of the layers of an attention block before diffusers 0.15, and since then
+# Parts of tensor names in attention layers that diffusers 0.15 replaced, and their replacements
 OLD_LAYERS = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 Size = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class UNetConfig(Part):
-    """Keys of a UNet2DModel's config.json that determine its inputs, its size and what it computes."""
+    """Keys of a UNet2DModel's config.json that determine the inputs, the size and the function of the network."""
 
     in_channels: PositiveInt = 3
     out_channels: PositiveInt = 3
@@ -52,7 +52,7 @@ class UNetConfig(Part):
 
 
 def load_unet(folder: Path, steps: int, learns_variance: bool) -> UNet2DModel:
-    """Read the network in the folder of a denoiser. It must contain exactly the expected tensors.
+    """Read the network in a denoiser's folder. Its weights must be exactly the tensors that the network needs.
 
     Parameters
     ----------
@@ -61,13 +61,13 @@ def load_unet(folder: Path, steps: int, learns_variance: bool) -> UNet2DModel:
     steps
         Number of steps in the noise schedule.
     learns_variance
-        True if the schedule says that the network has a second output per channel.
+        True if the network has a second output per channel, according to its noise schedule.
 
     Raises
     ------
     ModelError
-        For a network that is not a UNet2DModel of gray or colour images, or that needs an input other than image and
-        step; or for weights that are missing, unexpected, of the wrong shape or type, or not finite.
+        If the network is not a UNet2DModel for gray or colour images, or needs inputs other than the image and the
+        step; or if weights are missing, unexpected, of the wrong shape or type, or not finite.
     """
     about, weights = Path(folder, UNET_CONFIG), Path(folder, UNET_WEIGHTS)
     try:
@@ -104,11 +104,12 @@ def load_unet(folder: Path, steps: int, learns_variance: bool) -> UNet2DModel:
 def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | None = None) -> None:
     """Check that a UNet2DModel can denoise gray or colour images in [-1, 1].
 
-    `config` contains the arguments of UNet2DModel; other arguments have their defaults. `steps` is the number of steps
-    in the noise schedule. `learns_variance` is None if it is unknown.
+    `config` contains arguments of UNet2DModel. Arguments that it does not contain have their default values. `steps` is
+    the number of steps in the noise schedule. `learns_variance` has the same meaning as in `load_unet`, or is None if
+    it is unknown.
 
-    Raises ModelError, which names the key, for networks that work on latents, on two images or on images in [0, 1]; for
-    a network with a further input, such as a class; and for a key whose effect is unknown.
+    Raises ModelError if the network works on latents, on two images or on images in [0, 1]; if it has a further input,
+    such as a class; or if the effect of a key is unknown. The message names the key.
     """
     stated = fit({key: list(each) if isinstance(each, tuple) else each for key, each in config.items()}, UNetConfig)
     channels = stated.in_channels
@@ -155,7 +156,7 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
 
 
 def divisor_of(unet: Any) -> int:
-    """Return the number by which the height and the width of images must be divisible: a factor of 2 per halving."""
+    """Return the network's downsampling factor, by which the height and the width of images must be divisible."""
     levels = getattr(getattr(unet, "config", None), "block_out_channels", (1,))
     return int(2 ** (len(levels) - 1))
 
@@ -173,7 +174,7 @@ def _built(config: dict[str, Any], weights: Path) -> UNet2DModel:
     """Build the network without its weights.
 
     The network is first built and called on torch's meta device, which uses no memory. Therefore, a network that is
-    larger than its file, or that fails on images, is refused before anything is allocated.
+    larger than its file, or that fails on images, is rejected before any memory is allocated.
     """
     try:
         with torch.device("meta"), torch.no_grad():
@@ -193,7 +194,7 @@ def _built(config: dict[str, Any], weights: Path) -> UNet2DModel:
 
 
 def _with_new_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under the names that diffusers gives the layers of attention blocks today."""
+    """Rename tensors of attention layers from the names used before diffusers 0.15 to the current names."""
     renamed = {}
     for name, tensor in state.items():
         new = name

@@ -21,7 +21,10 @@ OBJECTS = ("data/constants/custom_obj", "data/constants/opaque_obj", "data/aotin
 
 
 class Accepted(NamedTuple):
-    """Batches that an exported program accepts: `least` to `most` images (None: no limit), and their number type."""
+    """The batch sizes and the data type that an exported program accepts.
+
+    A batch may contain `least` to `most` images. If `most` is None, there is no upper limit.
+    """
 
     least: int = 1
     most: int | None = None
@@ -31,10 +34,10 @@ class Accepted(NamedTuple):
 class ExportedNetwork(nn.Module):
     """An exported network, which maps images of shape (B, C, H, W) to logits. It is always in eval mode.
 
-    It accepts any number of float32 images on any device. Images are converted to the program's number type. Logits of
-    fewer than 32 bits are converted to float32, which is exact. Batches that the program does not accept are split, and
-    filled with copies of the last image. Constants that the program creates while it runs are created on the device of
-    the first images.
+    It accepts any number of float32 images on any device. Images are converted to the program's data type. Logits of
+    fewer than 32 bits are converted to float32, which is exact. Batches that are too large for the program are split,
+    and batches that are too small are filled with copies of their last image. Constants that the program creates while
+    it runs are placed on the device of the first images.
 
     Attributes
     ----------
@@ -48,7 +51,7 @@ class ExportedNetwork(nn.Module):
     Raises
     ------
     ModelError
-        If a torch.export network does not accept the shape of the images, or if a network is switched to train mode.
+        If a torch.export network does not accept the shape of the images, or if the network is switched to train mode.
     """
 
     def __init__(self, program: ExportedProgram | nn.Module, kind: str, accepts: Accepted, digest: str) -> None:
@@ -56,7 +59,8 @@ class ExportedNetwork(nn.Module):
         self._exported = program if isinstance(program, ExportedProgram) else None
         self.program: nn.Module = program.module() if isinstance(program, ExportedProgram) else program
         self.kind, self.accepts, self.digest = kind, accepts, digest
-        # The device of constants. A TorchScript network may have been traced on any device.
+        # The device of the program's constants. None means unknown: a TorchScript network may have been traced on any
+        # device.
         self._device = None if self._exported is None else torch.device("cpu")
         self._set_eval_mode()
 
@@ -69,14 +73,14 @@ class ExportedNetwork(nn.Module):
         for batch in batches:
             output = self._run(_filled(batch, least))
             if not isinstance(output, Tensor):
-                return output  # type: ignore[no-any-return]  # the caller refuses it
+                return output  # type: ignore[no-any-return]  # the caller rejects it
             short = output.is_floating_point() and output.dtype.itemsize < torch.float32.itemsize
             outputs.append((output.float() if short else output)[: len(batch)])
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _run(self, x: Tensor) -> Any:
         try:
-            # TorchScript's optimiser rewrites the network after its first batches. All votes need the same function.
+            # TorchScript's optimiser rewrites a network after the first batches, but all votes need the same function.
             unoptimised = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
             with unoptimised if self.kind == TORCHSCRIPT else contextlib.nullcontext():
                 output = self.program(x)
@@ -120,10 +124,10 @@ class ExportedNetwork(nn.Module):
 def load_exported(path: str | Path) -> ExportedNetwork:
     """Read a TorchScript or torch.export (.pt2) file. The format is recognised from the file's content.
 
-    An exported network is code: load only files that you would run. Pickled code is not run. In torch 2.13,
-    `torch.export.load` reads pickled weights and constants without `weights_only=True`. It does the same with example
-    inputs if reading them with `weights_only=True` fails. An archive that contains anything but tensors is therefore
-    refused before it is loaded. TorchScript has a separate interpreter, which does not load Python objects.
+    An exported network is code, so load only files from sources that you trust. Pickled code is not run. In torch 2.13,
+    `torch.export.load` reads pickled weights and constants without `weights_only=True`. It reads example inputs in the
+    same way if it cannot read them with `weights_only=True`. An archive that contains anything but tensors is therefore
+    rejected before it is loaded. TorchScript has a separate interpreter, which does not load Python objects.
 
     Raises ModelError for a file that is not an exported network (such as a pickled network), contains pickled objects,
     or cannot be read.
@@ -168,7 +172,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def _kind(archive: zipfile.ZipFile, path: Path) -> str:
-    """Return the kind of exported network in an archive, judged by its member names. Raises ModelError for pickles."""
+    """Return the kind of exported network in an archive, based on its members. Raises ModelError for a pickle."""
     members = {name.partition("/")[2]: name for name in archive.namelist()}  # without their common folder
     folders = collections.Counter(name.partition("/")[0] for name in archive.namelist())
     if len(folders) == 1 and len(members) == folders.total():
@@ -195,7 +199,7 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
         if member.endswith(".pt") and (content := archive.read(name)):
             try:
                 torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            except Exception:  # torch's unpickler raises many kinds of errors for foreign bytes
+            except Exception:  # torch's unpickler raises many kinds of errors for other content
                 objects = True
         if objects:
             raise ModelError(
@@ -205,7 +209,10 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
 
 
 def _load_export(path: Path) -> tuple[ExportedProgram, Accepted]:
-    """Return the program, and the images that it accepts. Raises ModelError unless its only input is images."""
+    """Load a torch.export file. Return the program and the batches that it accepts.
+
+    Raises ModelError if the program has inputs other than images.
+    """
     exported: ExportedProgram = torch.export.load(_without_gpus(path))
     inputs = exported.graph_signature.user_inputs
     images = [node.meta["val"] for node in exported.graph.nodes if node.name in inputs]
@@ -232,9 +239,10 @@ def _finite(limit: Any) -> int | None:
 
 
 def _without_gpus(path: Path) -> BinaryIO:
-    """Open a torch.export archive, whose tensors are on the CPU even if it was exported on a GPU.
+    """Open a torch.export archive such that all tensors are loaded onto the CPU, even if it was exported on a GPU.
 
-    torch loads each tensor onto the device that the archive names for it, and fails if this machine lacks the device.
+    torch loads each tensor onto the device that is named in the archive, and fails if the machine does not have this
+    device.
     """
     with zipfile.ZipFile(path) as archive:
         texts = {name: archive.read(name) for name in archive.namelist() if name.endswith(".json")}
@@ -259,13 +267,13 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _number_type(program: nn.Module) -> torch.dtype:
-    """Return the number type of a TorchScript network's first weights; float32 if it has none."""
+    """Return the data type of a TorchScript network's first floating-point weights, or float32 if it has none."""
     floating = (each.dtype for each in program.parameters() if each.is_floating_point())
     return next(floating, torch.float32)
 
 
 def _devices(program: nn.Module) -> list[Any]:
-    """Return the devices among the constants of a TorchScript network."""
+    """Return the constants of a TorchScript network that are devices."""
     constants: list[Any] = []
     for module in program.modules():
         if hasattr(module, "forward") and hasattr(module.forward, "graph"):
@@ -274,12 +282,15 @@ def _devices(program: nn.Module) -> list[Any]:
 
 
 def _replace_devices(program: nn.Module, device: torch.device) -> None:
-    """Replace the devices that tracing wrote into a TorchScript network, which has not run yet."""
+    """Replace the devices that tracing stored in a TorchScript network. The network must not have run before."""
     for constant in _devices(program):
         constant.s_("value", str(device))
 
 
 def _filled(batch: Tensor, least: int) -> Tensor:
-    """Fill a batch to at least `least` images with copies of its last image. A constant image might give NaN."""
+    """Fill a batch up to at least `least` images with copies of its last image.
+
+    Constant images are not used, because a network might return NaN for them.
+    """
     lacking = least - len(batch)
     return torch.cat([batch, batch[-1:].expand(lacking, *batch.shape[1:])]) if lacking > 0 else batch

@@ -1,4 +1,4 @@
-"""Messages about networks that fail on images. They say what to change for each kind of torch error."""
+"""Error messages for networks that fail on images. They suggest what to change for each kind of torch error."""
 
 import re
 from typing import Any, NoReturn
@@ -8,14 +8,17 @@ from torch import Tensor, nn
 from segcert.networks.deterministic import nondeterministic_operation
 from segcert.networks.folders import ModelError
 
-LONGEST = 300  # characters of torch's own text
+LONGEST = 300  # maximum number of characters from torch's own message
 IN_TORCHSCRIPT = re.compile(r"^[\w.]*Error: (.+)$", re.MULTILINE)
 NUMBER_TYPES = re.compile(r"type .*should be the same|scalar type|same dtype|dtype|data ?type", re.IGNORECASE)
 DEVICES = re.compile(r"same device|CUDA|cuda:\d|NVIDIA|device type|backend")
 
 
 def refuse(error: Exception, network: Any, images: Tensor) -> NoReturn:
-    """Raise ModelError for an error that a network raised on images of shape (B, C, H, W). It says what to change."""
+    """Convert an error that a network raised on images of shape (B, C, H, W) to a ModelError, and raise it.
+
+    The message suggests what to change.
+    """
     line = cause(error)
     if operation := nondeterministic_operation(error):
         elsewhere = "" if images.device.type == "cpu" else ", or run it on the CPU (`device: cpu`, `--device cpu`)"
@@ -45,7 +48,7 @@ def refuse(error: Exception, network: Any, images: Tensor) -> NoReturn:
 
 
 def cause(error: Exception) -> str:
-    """Return the line of an error that names its cause. TorchScript writes it after a listing of code."""
+    """Return the line of an error message that states the cause. TorchScript prints this line after a code listing."""
     text = str(error).strip()
     found = IN_TORCHSCRIPT.findall(text)
     line = found[-1] if found else text.partition("\n")[0]

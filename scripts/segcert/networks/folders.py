@@ -23,7 +23,7 @@ DENOISER_FILES = (UNET_WEIGHTS, UNET_CONFIG, SCHEDULER_CONFIG)
 
 
 class Preprocessing(Part):
-    """Steps that turn an image file into an input of the segmenter, in training and afterwards.
+    """Steps that convert an image file to an input of the segmenter, both during and after training.
 
     Attributes
     ----------
@@ -34,8 +34,8 @@ class Preprocessing(Part):
     keep_aspect
         True if images are padded to a square before they are resized; otherwise they are stretched.
     lossy
-        True if the images were compressed lossily, as in JPEG files. This key changes no image: see
-        segcert.single_image.inputs.Networks.remark_on_compression.
+        True if the images were compressed lossily, as in JPEG files. This key does not affect how images are processed;
+        see segcert.single_image.inputs.Networks.remark_on_compression.
     """
 
     bits: Annotated[int, Field(ge=1, le=16)] = 8
@@ -44,7 +44,7 @@ class Preprocessing(Part):
     lossy: bool = False
 
     def stated(self) -> dict[str, Any]:
-        """Return the keys for a config.json. `lossy` is stated only if it is true."""
+        """Return the keys and values for a config.json. `lossy` is included only if it is true."""
         return self.model_dump(exclude=None if self.lossy else {"lossy"})
 
 
@@ -73,7 +73,10 @@ class SegmenterConfig(Part):
 
 
 def segmenter_files(folder: str | Path) -> list[Path]:
-    """Return a segmenter's files: weights or exported network, and config.json. Raises ModelError if one is missing."""
+    """Return the paths of a segmenter's weights (or exported network) and config.json.
+
+    Raises ModelError if one of these files is missing.
+    """
     folder = Path(folder)
     files = [folder / (PROGRAM if is_exported(folder) else WEIGHTS), folder / CONFIG]
     for path in files:
@@ -89,7 +92,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def preprocessing_of(config: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing that a segmenter's config.json states, or the defaults for an older file without it."""
+    """Return the preprocessing that a segmenter's config.json contains, or the defaults if an older file has none."""
     return Preprocessing.model_validate(config.get("preprocessing", {}))
 
 
@@ -108,10 +111,10 @@ def segmenter_digest(folder: str | Path) -> str:
 
 
 def denoiser_files(folder: str | Path) -> list[Path]:
-    """Return the files of a denoiser: config and weights of its network, and noise schedule.
+    """Return the paths of a denoiser's files: the configuration and weights of its network, and its noise schedule.
 
-    Raises ModelError if one is missing, or if the folder contains a pipeline with a further network, such as a VAE. The
-    denoiser of such a pipeline works on latents, not on images.
+    Raises ModelError if a file is missing, or if the folder contains a pipeline with a further network, such as a VAE.
+    The denoiser of such a pipeline works on latents, not on images.
     """
     folder = Path(folder)
     if folder.is_file():
@@ -130,7 +133,7 @@ def denoiser_files(folder: str | Path) -> list[Path]:
 
 
 def _advice_on(missing: Path) -> str:
-    """Return advice about a missing file, if the folder contains it in a different form."""
+    """Return advice about a missing file if the file exists in a different place or form, and "" otherwise."""
     folder = missing.parent
     if (folder.parent / missing.name).is_file():
         return f". Move {missing.name} and the files that belong to it from {folder.parent} to {folder}"
@@ -144,7 +147,7 @@ def _advice_on(missing: Path) -> str:
 
 
 def _other_networks(folder: Path) -> list[str]:
-    """Return the names of a diffusers pipeline's parts other than `unet` and `scheduler`."""
+    """Return the names of the parts of a diffusers pipeline, apart from `unet` and `scheduler`."""
     parts = {path.parent.name for path in folder.glob("*/config.json")}
     index = folder / PIPELINE
     if index.is_file():
@@ -156,7 +159,9 @@ def _other_networks(folder: Path) -> list[str]:
 
 
 def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
-    """Return the SHA-256 of a denoiser (weights, configuration, schedule, number of steps); None without a denoiser.
+    """Return the SHA-256 of a denoiser's weights, configuration, schedule and number of steps.
+
+    Returns None if `folder` is None, which means that there is no denoiser.
 
     Raises ModelError if a file is missing.
     """

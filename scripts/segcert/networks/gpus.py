@@ -1,4 +1,4 @@
-"""Claim GPUs of a machine, so that jobs that run in parallel use different GPUs."""
+"""Claim GPUs of a machine, so that parallel jobs use different GPUs."""
 
 import itertools
 import os
@@ -29,8 +29,9 @@ def visible_gpus() -> list[str]:
 def claim_gpus(count: int, folder: str | Path | None = None) -> list[str]:
     """Claim `count` GPUs that no other job of this user has claimed, and make only these visible to CUDA.
 
-    The claim lasts until this process ends, even if it is killed. Call this function before CUDA starts. If there is
-    only one GPU, or too few are free, nothing is claimed, and the process shares the visible GPUs.
+    The claim ends with this process, even if the process is killed. Call this function before CUDA is initialised. If
+    there is only one GPU, or if too few GPUs are free, nothing is claimed, and the process shares the visible GPUs with
+    other jobs.
 
     `folder` contains the lock files. Returns the names of the GPUs that this process may use.
     """

@@ -13,7 +13,7 @@ from segcert.networks.checkpoints import Found
 from segcert.networks.folders import ModelError
 from segcert.networks.weights import NAMED, mismatches, problems_listed
 
-# Names that wrappers add within other names: DataParallel, torch.compile, FSDP, activation checkpoints
+# Components that wrappers insert into the names of tensors: DataParallel, torch.compile, FSDP, activation checkpoints
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
 
@@ -27,37 +27,39 @@ class Match(NamedTuple):
 def fill_from_checkpoint(
     model: nn.Module, tensors: Mapping[str, Found], what: str, advice: str, key: str | None = None
 ) -> str:
-    """Load a network's weights from the tensors of a checkpoint; return their prefix in it. See `match`."""
+    """Load a network's weights from the tensors of a checkpoint, and return their prefix in it. See `match`."""
     found = match(model, tensors, what, advice, key)
     model.load_state_dict(found.state, strict=False)
     return found.key
 
 
 def match(model: nn.Module, tensors: Mapping[str, Found], what: str, advice: str, key: str | None = None) -> Match:
-    """Find a network's weights among the tensors of a checkpoint. All of them must be present, and no others.
+    """Find a network's weights among the tensors of a checkpoint.
 
     The names in the checkpoint may have a prefix: the keys of the dictionaries that contain them, or the name of a
-    wrapper (`model.`, `module.`). The network's own names may have a prefix, too. Tensors outside the prefix, such as
-    those of a loss, belong to something else. A tensor that is shared within the network needs only one of its names.
+    wrapper (`model.`, `module.`). The names in the network may have a prefix, too. The tensors with one prefix must be
+    exactly the weights of the network. Tensors without this prefix, such as those of a loss, are ignored. A tensor that
+    the network uses under several names needs to be present under only one of them.
 
     Parameters
     ----------
     model
         The network.
     tensors
-        Dict that maps names to the tensors of a checkpoint: see segcert.networks.checkpoints.read_checkpoint.
+        Dict that maps names to the tensors of a checkpoint, as returned by
+        segcert.networks.checkpoints.read_checkpoint.
     what
         Name of the network, for messages.
     advice
-        What to do if no weights fit, for messages.
+        Advice at the end of the error message, if no weights fit.
     key
-        The prefix of the weights to use, without its last dot, if several fit. None: the only one that fits.
+        Prefix of the weights to use, without its last dot. It is needed only if several prefixes fit.
 
     Raises
     ------
     ModelError
-        If no prefix fits, or several with different values. The message names the first tensors that are missing,
-        unexpected or of the wrong shape, or the prefixes to choose from.
+        If no prefix fits, or if several prefixes with different values fit and `key` is None. The message names the
+        first tensors that are missing, unexpected or of the wrong shape, or lists the prefixes to choose from.
     """
     expected = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
     if lazy := [name for name, tensor in expected.items() if is_lazy(tensor)]:
@@ -95,7 +97,7 @@ def match(model: nn.Module, tensors: Mapping[str, Found], what: str, advice: str
 
 
 class _Candidate(NamedTuple):
-    """Tensors of a checkpoint below one prefix, keyed by the network's names."""
+    """The tensors with one prefix in a checkpoint, keyed by their names in the network."""
 
     key: str
     state: dict[str, Tensor]
@@ -103,13 +105,13 @@ class _Candidate(NamedTuple):
 
     @property
     def score(self) -> float:
-        """Number of fitting names minus the number of problems."""
+        """Number of tensors minus the number of problems."""
         wrong = sum(map(len, self.problems.values()))
         return len(self.state) - wrong if self.state else -math.inf
 
 
 def _candidates(expected: Mapping[str, Tensor], tensors: Mapping[str, Found]) -> Iterator[_Candidate]:
-    """Yield the tensors below each prefix under which names of the network occur, without repetition."""
+    """Yield the tensors below each prefix under which names of the network occur. Duplicates are skipped."""
     seen: set[tuple[tuple[str, str], ...]] = set()
     for inner in _own_prefixes(expected):
         names = {name.removeprefix(inner): name for name in expected}
@@ -126,7 +128,7 @@ def _candidates(expected: Mapping[str, Tensor], tensors: Mapping[str, Found]) ->
 
 
 def _spellings(tensors: Mapping[str, Found]) -> Iterator[Mapping[str, Found]]:
-    """Yield the tensors under their own names, and then without the names that wrappers add."""
+    """Yield the tensors with their original names, and then with names from which wrappers' components are removed."""
     yield tensors
     plain: dict[str, Found] = {}
     for name, found in tensors.items():
@@ -137,7 +139,10 @@ def _spellings(tensors: Mapping[str, Found]) -> Iterator[Mapping[str, Found]]:
 
 
 def _own_prefixes(expected: Mapping[str, Tensor]) -> Iterator[str]:
-    """Yield "" and each prefix that all names of the network share, if names with a dot remain."""
+    """Yield "" and each prefix that all names of the network share.
+
+    A prefix is left out if no name contains a dot after the prefix is removed.
+    """
     yield ""
     parts = [name.split(".") for name in expected]
     prefix = ""
@@ -150,7 +155,10 @@ def _own_prefixes(expected: Mapping[str, Tensor]) -> Iterator[str]:
 
 
 def _prefixes(names: Mapping[str, str], tensors: Mapping[str, Found]) -> list[str]:
-    """Return the prefixes with which names of the network occur in a checkpoint, the most frequent first."""
+    """Return the prefixes with which names of the network occur in a checkpoint, in order of decreasing frequency.
+
+    Prefixes that occur less than half as often as the most frequent prefix are left out.
+    """
     counts: collections.Counter[str] = collections.Counter()
     for name in tensors:
         parts = name.split(".")

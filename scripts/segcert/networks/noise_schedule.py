@@ -17,7 +17,7 @@ from segcert.networks.folders import SCHEDULER_CONFIG, ModelError
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 LEARNED = ("learned", "learned_range")
 # Keys that determine the forward process and the target of the network. All other keys of these schedulers affect only
-# how samples are drawn, apart from those that `_problems` refuses.
+# how samples are drawn, apart from the keys that `_problems` checks.
 TRAINING = frozenset({"num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas"})
 TRAINING |= {"prediction_type", "rescale_betas_zero_snr"}
 ADVICE = "Use a denoiser that was trained with the noise of a DDPM (Ho et al. 2020)"
@@ -49,7 +49,8 @@ class NoiseSchedule:
     Attributes
     ----------
     alphas_cumprod
-        Values of abar, one per step, in a tensor of shape (T,): z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise.
+        Values of abar, in a tensor of shape (T,) with one value per step: z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t)
+        noise.
     prediction
         One of PREDICTIONS.
     learns_variance
@@ -62,11 +63,13 @@ class NoiseSchedule:
 
 
 def read_schedule(folder: Path) -> NoiseSchedule:
-    """Read scheduler_config.json in a denoiser's folder. The scheduler's class in diffusers computes abar.
+    """Read the noise schedule in a denoiser's folder from scheduler_config.json.
 
-    Raises ModelError for any scheduler whose network cannot be called as DiffusionDenoiser calls it: rectified flow
-    (flow matching), EDM, variance-exploding and consistency models; networks for values outside [-1, 1]; noise that is
-    not a schedule; keys whose effect is unknown.
+    The values of abar are computed by the scheduler's class in diffusers.
+
+    Raises ModelError if the network that belongs to the scheduler cannot be called as DiffusionDenoiser calls it. This
+    is the case for rectified flow (flow matching), EDM, variance-exploding and consistency models, and for networks
+    that use values outside [-1, 1]. An invalid noise schedule and keys whose effect is unknown also raise ModelError.
     """
     path = Path(folder, SCHEDULER_CONFIG)
     try:
@@ -102,7 +105,7 @@ def read_schedule(folder: Path) -> NoiseSchedule:
         ) from error
     alphas_cumprod: Tensor = scheduler.alphas_cumprod
     if stated.rescale_betas_zero_snr:
-        alphas_cumprod[-1] = 0  # some schedulers have 2^-24 here, which is more than in the step before
+        alphas_cumprod[-1] = 0  # some schedulers have 2^-24 here, which is larger than the value before it
     wrong = [beta for beta in scheduler.betas.tolist() if not 0 < beta <= 1]
     try:
         if wrong:
@@ -148,9 +151,10 @@ def _problems(config: SchedulerConfig) -> list[str]:
 
 
 def check_schedule(alphas_cumprod: Tensor) -> None:
-    """Raise ModelError unless values of abar, shape (T,), do not rise from step to step, and begin between 0 and 1.
+    """Check that values of abar, of shape (T,), begin between 0 and 1 and never increase from step to step.
 
-    The last values may be 0: pure noise (zero terminal signal-to-noise ratio).
+    The last values may be 0, which means pure noise (zero terminal signal-to-noise ratio). Raises ModelError if the
+    check fails.
     """
     if not isinstance(alphas_cumprod, Tensor) or alphas_cumprod.ndim != 1 or not len(alphas_cumprod):
         is_tensor = isinstance(alphas_cumprod, Tensor)
@@ -172,15 +176,15 @@ def check_schedule(alphas_cumprod: Tensor) -> None:
 
 
 def noise_levels(alphas_cumprod: Tensor) -> Tensor:
-    """Return the noise level of each step of a noise schedule, shape (T,), for pixel values in [0, 1]."""
+    """Return the noise level of each step of a noise schedule for pixel values in [0, 1], in a tensor of shape (T,)."""
     return ((1 - alphas_cumprod.double()) / alphas_cumprod.double()).sqrt() / 2
 
 
 def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
     """Return the step of a noise schedule whose noise level is closest to sigma, for pixel values in [0, 1].
 
-    This is step 0 for every sigma below the noise level of step 0. Raises ModelError if sigma is above the noise level
-    of the last step that is not pure noise.
+    The result is step 0 for every sigma below the noise level of step 0. Raises ModelError if sigma is above the noise
+    level of the last step that is not pure noise.
     """
     levels = noise_levels(alphas_cumprod)
     highest = float(levels.where(levels.isfinite(), 0.0).max())

@@ -1,4 +1,4 @@
-"""Outputs of networks that are not logits, and how to convert them to logits."""
+"""Detect network outputs that are not logits, and suggest how to convert them to logits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ SHOWN = 4  # largest number of tensors that an error message lists
 
 
 class OutputError(ModelError):
-    """An output that is not logits. The message says what was found, and the line of code that makes logits of it."""
+    """Error for an output that is not logits. The message says what was found and how to convert it to logits."""
 
     def __init__(self, output: Any, shape: tuple[int, ...], remedy: str) -> None:
         parts = "" if isinstance(output, Tensor) else ", ".join(f"{key} {_kind(of)}" for key, of in _parts(output))
@@ -60,7 +60,7 @@ def check_logits(output: Any, shape: tuple[int, ...]) -> None:
 
 
 def _refuse_binary(output: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise OutputError for an output with one number per pixel, which decides between two classes."""
+    """Raise OutputError for the output of a binary network, which has only one value per pixel."""
     z = "z" if output.ndim == len(shape) else "z[:, None]"
     p = z.replace("z", "p")
     low, high = (float(each) for each in output.float().aminmax())

@@ -1,4 +1,4 @@
-"""Import of pretrained networks. A network that was trained elsewhere is written to a model folder unchanged."""
+"""Import of pretrained networks: networks that were trained elsewhere are written to a model folder unchanged."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -35,9 +35,9 @@ def import_pretrained(
     Parameters
     ----------
     source
-        A TorchScript or torch.export file if `architecture` is None. Otherwise a safetensors file, or a file written by
-        torch.save, that contains the network's state dict. Keys and prefixes around it are removed: see
-        segcert.networks.matching.match.
+        A TorchScript or torch.export file if `architecture` is None. Otherwise, a file written by safetensors or
+        torch.save that contains the network's state dict. The state dict may be inside other dictionaries, and its
+        names may have a prefix: see segcert.networks.matching.match.
     architecture, arguments
         See segcert.networks.registry.build_segmenter. None for an exported network.
     classes
@@ -47,20 +47,21 @@ def import_pretrained(
     image_size
         Height and width of the images in pixels.
     preprocessing
-        Values for segcert.networks.folders.Preprocessing, which describe how an image file becomes an input.
+        Values for segcert.networks.folders.Preprocessing, which describe how an image file is converted to an input.
     pool
         Images are averaged over blocks of pool x pool pixels before the network gets them.
     target_code
-        Code digest of a user-supplied architecture. It is written to config.json, so that votes from earlier code are
+        Code digest of a user-supplied architecture. It is written to config.json, so that votes from different code are
         not reused.
     weights_key
-        The keys and prefix of the weights to use, joined by dots, if the file contains several that fit.
+        Prefix of the weights to use, if the file contains several sets of weights that fit. The prefix consists of keys
+        and names joined by dots.
 
     Raises
     ------
     ModelError
-        For a file that cannot be read, weights that do not fit, or a network that `check_output` rejects. The message
-        names the file and says what was found and what was expected.
+        If the file cannot be read, if the weights do not fit, or if `check_output` rejects the network. The message
+        names the file, and says what was found and what was expected.
     """
     source, folder = Path(source), Path(folder)
     shape = (in_channels, image_size // pool, image_size // pool)

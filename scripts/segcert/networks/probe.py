@@ -1,4 +1,4 @@
-"""Test that a network's labels depend only on the noisy image. Certificates assume this."""
+"""Test that a network's labels depend only on the noisy image. Certificates are valid only if this is true."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ def noisy_images(image: Tensor, sigma: float = NOISE) -> Tensor:
 
 
 def gray_image(shape: tuple[int, int, int]) -> Tensor:
-    """Return a gray gradient in [0, 1], shape (C, H, W), for use when no image from the data set is available."""
+    """Return a gray gradient in [0, 1], of shape (C, H, W), for use when no image from the data set is available."""
     channels, height, width = shape
     rows = torch.linspace(0, 1, height).view(1, height, 1)
     columns = torch.linspace(0, 1, width).view(1, 1, width)
@@ -71,9 +71,10 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
 
 
 def require_finite(output: Tensor, network: Any, name: str, image: str) -> None:
-    """Raise ModelError for an output of `network` on `image` that is not finite. It says what to look for.
+    """Raise ModelError if an output of a network is not finite. The message says what to look for.
 
-    Without this check, the largest of logits that are NaN would silently give a label. `name` is the network's name.
+    Without this check, logits that are NaN would silently be converted to a label. `name` is the network's name, and
+    `image` describes the image in the message.
     """
     if bool(output.isfinite().all()):
         return

@@ -24,7 +24,7 @@ from segcert.networks.folders import CONFIG, WEIGHTS, ModelError, read_config, s
 from segcert.networks.matching import fill_from_checkpoint
 
 LARGEST = 10_000  # largest value of an argument of a built-in architecture
-ALWAYS = 1 << 26  # number of weights that may always be allocated, whatever the size of their file
+ALWAYS = 1 << 26  # number of weights that may always be allocated, regardless of the size of their file
 
 
 def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -32,8 +32,8 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
 
     The factory is an importable torch.nn.Module class or a function that returns a torch.nn.Module, such as
     `monai.networks.nets:UNet`. The network maps images of shape (B, C, H, W) to logits of shape (B, num_classes, H, W).
-    Because the architecture's name may come from a model folder that someone else made, an installed function is called
-    only if its annotation says that it returns a network.
+    The name of the architecture may come from a model folder that someone else made. Therefore, an installed function
+    is called only if its annotation declares that it returns a network.
 
     Raises ModelError for an architecture that does not exist, cannot be imported, is declared to return anything but a
     network, or does not accept the arguments.
@@ -89,7 +89,10 @@ def input_channels(config: Mapping[str, Any]) -> int:
 
 
 def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Load a segmenter, in eval mode, and its config.json. Raises ModelError if its files contradict each other."""
+    """Load a segmenter, in eval mode, and the content of its config.json.
+
+    Raises ModelError if a file is missing or invalid, or if the files contradict each other.
+    """
     folder = Path(folder)
     weights, about = segmenter_files(folder)
     config = read_config(about)
@@ -118,7 +121,10 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _require_room(config: Mapping[str, Any], weights: Path) -> None:
-    """Raise ModelError if a built-in architecture has more weights than the file can contain, before allocating any."""
+    """Raise ModelError if a built-in architecture has more weights than the file can contain.
+
+    This is checked without allocating memory for the weights.
+    """
     factory = _built_in(config["architecture"])
     if factory is None:
         return
@@ -172,10 +178,13 @@ def _imported(target: str) -> Callable[..., Any]:
 
 
 def _returns_network(factory: Callable[..., Any]) -> bool:
-    """Return True for a network class, a function annotated to return one, or a user's function without annotation."""
+    """Return True for a class of networks, and for a function that is known to return a network.
+
+    The annotation of the return value must be a class of networks. A function that a user wrote may have no annotation.
+    """
     returns: Any = factory
     if inspect.isfunction(factory):
-        if "return" not in factory.__annotations__:  # a user's function is not in Python's library or a package
+        if "return" not in factory.__annotations__:  # a user's function is not in Python's library or site-packages
             file, python = Path(factory.__code__.co_filename), Path(sysconfig.get_path("stdlib"))
             installed = {"site-packages", "dist-packages"} & set(file.parts)
             return file.exists() and not installed and not file.is_relative_to(python)

@@ -4,7 +4,10 @@ from torch import Tensor, nn
 
 
 class Replicated(nn.Module):
-    """A colour network applied to gray images: noise is added before the gray channel is replicated."""
+    """A module that replicates the channel of gray images and applies a colour network to the result.
+
+    Because noise is added before the channel is replicated, it is the same in all channels.
+    """
 
     def __init__(self, model: nn.Module, channels: int) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ BLOCKS = (3, 4, 6, 3)  # number of residual blocks per stage (He et al., table 1
 
 
 class ResNet34(nn.Module):
-    """ResNet-34 that maps images to features at strides 1 (the images), 2, 4, 8, 16 and 32.
+    """ResNet-34 that maps images to features at strides 1 (the images themselves), 2, 4, 8, 16 and 32.
 
     The images have shape (B, in_channels, H, W).
 
@@ -26,8 +26,8 @@ class ResNet34(nn.Module):
 
     Notes
     -----
-    Module names match torchvision (without `fc`) and segmentation_models_pytorch. At width 64, state dicts from both
-    libraries can be loaded.
+    The names of modules match those of torchvision (except `fc`, which does not exist here) and of
+    segmentation_models_pytorch. With a width of 64, state dicts from both libraries can be loaded.
     """
 
     def __init__(self, in_channels: int, width: int = 64, output_stride: Literal[16, 32] = 32) -> None:
@@ -53,7 +53,10 @@ class ResNet34(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a skip connection, from shape (B, C, H, W) to (B, C', H / stride, W / stride)."""
+    """Two 3x3 convolutions with a skip connection.
+
+    The block maps shape (B, C, H, W) to (B, C', H / stride, W / stride).
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
@@ -74,9 +77,9 @@ class BasicBlock(nn.Module):
 
 
 class Projection(nn.Conv2d):
-    """A strided 1x1 convolution, computed without stride on every `stride`-th pixel.
+    """A strided 1x1 convolution that is computed as a convolution without stride over every `stride`-th pixel.
 
-    On a CPU, oneDNN's strided convolution writes out of bounds in the backward pass of channels_last tensors with few
+    On a CPU, oneDNN's strided convolution writes out of bounds in the backward pass for channels_last tensors with few
     channels (uxlfoundation/oneDNN, issue 6035).
     """
 

@@ -12,9 +12,9 @@ NARROWEST = 4
 class ResUNetPlusPlus(nn.Module):
     """ResUNet++ network for segmentation.
 
-    It maps images in [0, 1], of shape (B, in_channels, H, W), to logits of shape (B, num_classes, H, W). H and W must
-    be divisible by 32. Laousy et al. (MICCAI 2023) call UNet++ with a ResNet-34 encoder "ResUNet++". Jha et al. (ISM
-    2019) use this name for a different network. At `width` 64, the structure and tensor names match
+    The network maps images in [0, 1], of shape (B, in_channels, H, W), to logits of shape (B, num_classes, H, W). H and
+    W must be divisible by 32. Laousy et al. (MICCAI 2023) call UNet++ with a ResNet-34 encoder "ResUNet++". Jha et al.
+    (ISM 2019) use this name for a different network. With a `width` of 64, the structure and the tensor names match
     `UnetPlusPlus(encoder_name="resnet34")` from segmentation_models_pytorch, which the code of Laousy et al. uses, so
     state dicts of that network can be loaded. Initial weights are drawn as in He et al. (ICCV 2015).
     """
@@ -35,10 +35,10 @@ class ResUNetPlusPlus(nn.Module):
 class NestedDecoder(nn.Module):
     """Decoder that maps features at strides 2, 4, 8, 16 and 32 to an output of shape (B, out_channels, H, W).
 
-    Features are numbered from 0, the deepest. Node `x_i_j` upsamples the node below it to the resolution of feature
-    j + 1. It merges the result with this feature and with all nodes x_k_j, i < k <= j, of this resolution. The nodes
-    are those of equation 1 of Zhou et al., whose indices are in a different order. The last node has no skip
-    connections and returns features at full resolution.
+    The features are numbered from 0, which is the deepest feature. Node `x_i_j` upsamples the output of the node below
+    it to the resolution of feature j + 1. It merges the result with this feature and with the outputs of all nodes
+    `x_k_j` with i < k <= j, which have the same resolution. The nodes are those of equation 1 in Zhou et al., where the
+    indices have a different order. The last node has no skip connections and returns features at full resolution.
     """
 
     def __init__(self, channels: tuple[int, ...], width: int) -> None:
@@ -70,7 +70,8 @@ class NestedDecoder(nn.Module):
 class Node(nn.Module):
     """Decoder node that merges features with skip connections.
 
-    Features have shape (B, C, H, W), skip connections (B, C', 2H, 2W) and the result (B, out_channels, 2H, 2W).
+    The features have shape (B, C, H, W), and the skip connections have shape (B, C', 2H, 2W). The result has shape (B,
+    out_channels, 2H, 2W).
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

@@ -15,8 +15,8 @@ from segcert.networks.deterministic import replace_operations
 from segcert.networks.gpus import claim_gpus
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # available for sampling
-# Largest difference of logits, relative to the largest logit, that rounding explains: kernels for different batch sizes
-# sum in different orders. Logits that depend on the other images in the batch differ by much more.
+# Largest difference between logits, relative to the largest logit, that rounding can cause. Kernels for different batch
+# sizes add numbers in different orders. Logits that depend on the other images in the batch differ by much more.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 
 
@@ -43,12 +43,12 @@ def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
     torch.set_num_threads(threads)
     keep_freed_memory()
     replace_operations()
-    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import the compiler: 2 s
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms imports the compiler, which takes 2 s
     return torch.device(device)
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
-    """Return a context in which networks compute in `precision`: "float32" or "bfloat16"."""
+    """Return a context manager in which networks compute in `precision`, which is "float32" or "bfloat16"."""
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, PRECISIONS[precision])
@@ -56,20 +56,23 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 def compile_network(network: Any, device: torch.device) -> Any:
     """Compile a torch module, with CUDA graphs on a GPU. Return any other callable unchanged."""
-    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # informs the compiler
+    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # passes this to the compiler
     if not isinstance(network, torch.nn.Module):
         return network
     return torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else "default")
 
 
 def on_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
-    """Copy an array to a device as a tensor, without waiting for the GPU's pending work."""
+    """Copy an array to a tensor on a device, without waiting for the GPU's pending work."""
     host = torch.from_numpy(values if values.flags.writeable else values.copy())  # torch warns about read-only memory
     return host if device.type == "cpu" else host.pin_memory().to(device, non_blocking=True)
 
 
 def after_this(device: torch.device, work: Callable[..., None], *arguments: Any) -> Callable[[], None]:
-    """Return a function for another thread. It runs `work` after everything that this thread has queued on a GPU."""
+    """Return a function that runs `work` on a GPU after all work that the current thread has queued.
+
+    The function can be called from another thread.
+    """
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
 
     def do() -> None:
@@ -80,7 +83,7 @@ def after_this(device: torch.device, work: Callable[..., None], *arguments: Any)
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed memory for the next tensor. Other C libraries are left unchanged.
+    """Make glibc keep freed memory for later tensors. With other C libraries, this function does nothing.
 
     By default, glibc immediately returns the memory of large tensors to the system, so every layer has to map new pages
     for every batch. For a denoiser at 256x256 pixels with batches of 10 on a CPU, that takes a third of the run time.
@@ -103,17 +106,20 @@ def device_name(device: torch.device) -> str:
 
 
 def rounding_of(network: Any, precision: str = "float32") -> str:
-    """Return the precision by which a network's logits are rounded: `precision`, or "bfloat16" if its weights are."""
+    """Return the precision to which a network's logits are rounded.
+
+    The result is "bfloat16" if any of the network's weights have fewer than 32 bits, and `precision` otherwise.
+    """
     parameters = network.parameters() if isinstance(network, torch.nn.Module) else ()
     short = any(each.is_floating_point() and each.dtype.itemsize < torch.float32.itemsize for each in parameters)
     return "bfloat16" if short else precision
 
 
 def rounding(device: torch.device) -> dict[str, Any]:
-    """Return what decides how networks round on a device, except their code, precision and batch size.
+    """Return the values that determine how networks round on a device, apart from their code, precision and batch size.
 
-    These are the versions of torch and numpy, the kind of processor, torch's settings for float32 arithmetic, and on a
-    CPU the number of threads. benchmarks/rounding.py measures their effect.
+    These values are the versions of torch and numpy, the kind of processor, torch's settings for float32 arithmetic
+    and, on a CPU, the number of threads. benchmarks/rounding.py measures their effect.
     """
     backends: Any = torch.backends
     found: dict[str, Any] = {"torch": torch.__version__, "numpy": np.__version__}

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class UNet(nn.Module):
     """U-Net for segmentation.
 
-    It maps images in [0, 1], of shape (B, in_channels, H, W), to logits of shape (B, num_classes, H, W). H and W must
-    be divisible by 2**depth.
+    The network maps images in [0, 1], of shape (B, in_channels, H, W), to logits of shape (B, num_classes, H, W). H and
+    W must be divisible by 2**depth.
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64, depth: int = 4) -> None:

@@ -1,4 +1,4 @@
-"""Weights of networks: comparison of named tensors with the network that they are loaded into."""
+"""Load weights into networks, and compare the weights with the tensors that a network expects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
     Floating-point numbers of 16, 32 or 64 bits are converted to the network's precision.
 
-    Raises ModelError, which names the first tensors that are missing, unexpected, of the wrong shape or of the wrong
+    Raises a ModelError that names the first tensors that are missing, unexpected, of the wrong shape or of the wrong
     type.
     """
     if problems := mismatches(model.state_dict(), state):
@@ -28,10 +28,10 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def mismatches(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Return the differences between a network's tensors and a state dict, keyed by kind; empty if they match.
+    """Return a dict that maps kinds of differences between a network and a state dict to the tensors that differ.
 
-    A shared tensor needs to be present under only one of its names. A counter of training batches may be missing,
-    because it has no use after training.
+    The dict is empty if the network and the state dict match. A shared tensor needs to be present under only one of its
+    names. A counter of training batches may be missing, because it has no use after training.
     """
     filled = {_memory(tensor) for name, tensor in expected.items() if name in state}
     missing = []
@@ -59,7 +59,7 @@ def mismatches(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> d
 
 
 def problems_listed(problems: Mapping[str, list[str]]) -> str:
-    """Return the differences that `mismatches` found as text."""
+    """Format the differences that `mismatches` found as text."""
     return "; ".join(f"{kind}: {first_of(names)}" for kind, names in problems.items())
 
 
@@ -69,7 +69,7 @@ def not_finite(state: Mapping[str, Tensor]) -> list[str]:
 
 
 def first_of(names: list[str]) -> str:
-    """List the first names, and the number of the others."""
+    """Return the first names, and the number of the remaining names, as text."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(names[:NAMED])}{more}"
 
@@ -78,7 +78,7 @@ def _kind(tensor: Tensor) -> str:
     """Return the kind of a tensor's numbers. Numbers of the same kind can be converted to each other."""
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         return f"{_type(tensor)}, {tensor.layout}, {tensor.device.type}"
-    if tensor.is_floating_point():  # numbers of 8 bits or less are quantised: their scale is in another tensor
+    if tensor.is_floating_point():  # numbers of 8 bits or less are quantised, and their scale is in another tensor
         return "floating" if tensor.element_size() >= 2 else _type(tensor)
     return "complex" if tensor.is_complex() else "whole"
 

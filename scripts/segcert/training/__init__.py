@@ -1,1 +1,1 @@
-"""Training: one common loop, and the objectives for segmenters and denoisers."""
+"""Training of segmenters and denoisers, which share one training loop."""

@@ -12,10 +12,11 @@ from torch import Tensor
 def augment(
     images: Tensor, masks: Tensor, settings: Mapping[str, Any], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Transform images and masks alike (see `transformed`), then vary the images' contrast, colour and brightness.
+    """Apply the same random transforms to images and masks, then vary the images' contrast, colour and brightness.
 
-    `images` has shape (B, C, H, W) and values in [0, 1]. `masks` has shape (B, H, W) and integer values. `settings` is
-    the configuration section `augmentation`, in which `flips` is true only if the data set allows flips.
+    The transforms are those of `transformed`. `images` has shape (B, C, H, W) and values in [0, 1]. `masks` has shape
+    (B, H, W) and integer values. `settings` is the configuration section `augmentation`, in which `flips` is true only
+    if the data set allows flips.
     """
     both = transformed(torch.cat([images, masks[:, None].to(images)], dim=1), settings, generator, nearest=1)
     changed, labels = both[:, :-1], both[:, -1]
@@ -28,7 +29,7 @@ def augment(
 
 
 def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator, nearest: int = 0) -> Tensor:
-    """Rotate, scale and shift each image in a batch, of shape (B, C, H, W), at random.
+    """Randomly rotate, scale and shift each image in a batch of shape (B, C, H, W).
 
     If the setting `flips` is true, images are also flipped, and rotated by a multiple of 90 degrees. The last `nearest`
     channels are label maps, which are sampled at the nearest pixel. The other channels are sampled bilinearly. Beyond
@@ -41,14 +42,14 @@ def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
 
 
 def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip each square image, shape (B, C, H, H), and rotate it by 0, 90, 180 or 270 degrees, at random."""
+    """Randomly flip each square image in a batch of shape (B, C, H, H), and rotate it by 0, 90, 180 or 270 degrees."""
     ways = torch.randint(8, (len(images),), generator=generator).tolist()
     mirrored = (image.flip(-1) if way >= 4 else image for image, way in zip(images, ways, strict=True))
     return torch.stack([torch.rot90(image, way % 4, (-2, -1)) for image, way in zip(mirrored, ways, strict=True)])
 
 
 def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-    """Draw a rotation, scale and shift for each image of a batch, and return a sampling grid of shape (B, H, W, 2)."""
+    """Draw a rotation, scale and shift for each image in a batch, and return a sampling grid of shape (B, H, W, 2)."""
     most = (math.radians(settings["rotation"]), settings["scale"], settings["shift"], settings["shift"])
     angle, log_scale, shift_x, shift_y = (each * _uniform(images, generator)[:, 0, 0, 0] for each in most)
     cos, sin = angle.cos() * log_scale.exp(), angle.sin() * log_scale.exp()

@@ -38,9 +38,9 @@ def train_denoiser(
     checkpoint: str | Path,
     code: str = "",
 ) -> None:
-    """Train a denoiser on the `train` split of prepared data sets; keep the weights with the best PSNR on `val`.
+    """Train a denoiser on the `train` split of prepared data sets, and keep the weights with the best PSNR on `val`.
 
-    Writes the diffusers folders `unet` and `scheduler`, last.safetensors and history.csv to `folder`.
+    Writes last.safetensors, history.csv, and the diffusers folders `unet` and `scheduler` to `folder`.
 
     `settings` is the configuration section `denoiser`. Images are averaged over blocks of pool x pool pixels, which
     reduces the noise level from sigma to sigma / pool. `checkpoint` is the file from which interrupted training
@@ -145,8 +145,9 @@ def steps_drawer(
     """Return a function that draws a step of the noise schedule for each image in a batch.
 
     If the setting `levels` is "all", steps are drawn uniformly. If it is "range", sigma is drawn log-uniformly between
-    `sigma_min` and `sigma_max`, and the nearest step is taken. Both bounds are noise levels at full resolution (the
-    network sees sigma / pool). With "range", all training is spent on the noise levels that one-shot denoising needs.
+    `sigma_min` and `sigma_max`, and the nearest step is taken. Both bounds are noise levels at full resolution, whereas
+    the network sees images with noise level sigma / pool. With "range", the network is trained only on the noise levels
+    that one-shot denoising needs.
     """
     if settings["levels"] == "all":
         return lambda count, generator: torch.randint(TIMESTEPS, (count,), generator=generator)
@@ -161,12 +162,18 @@ def steps_drawer(
 
 
 def mean_psnr(x: Tensor, truth: Tensor) -> float:
-    """Mean peak signal-to-noise ratio, in dB, of images x and `truth`, both in [0, 1], of shape (N, C, H, W)."""
+    """Return the mean peak signal-to-noise ratio of images `x` compared with the images `truth`, in dB.
+
+    Both tensors have shape (N, C, H, W) and values in [0, 1].
+    """
     return float((-10 * ((x - truth) ** 2).mean(dim=(1, 2, 3)).log10()).mean())
 
 
 def _scaled(datasets: Sequence[PreparedDataset], split: str, pool: int) -> tuple[list[str], Tensor]:
-    """Return a split's image names, and its images, shape (N, C, H / pool, W / pool), scaled to [-1, 1]."""
+    """Return the names of a split's images, and the images themselves, scaled to [-1, 1].
+
+    The images have shape (N, C, H / pool, W / pool).
+    """
     names = [name for dataset in datasets for name in dataset.names(split)]
     images = np.concatenate([dataset.stack(split)[0] for dataset in datasets])
     return names, F.avg_pool2d(torch.from_numpy(2 * images - 1), pool)

@@ -1,4 +1,4 @@
-"""Start training on one device, or with accelerate on several GPUs of a node."""
+"""Start training on one device or, with accelerate, on several GPUs of a node."""
 
 import importlib
 import json
@@ -49,8 +49,8 @@ def launch(
     is split across them. torchrun starts one process per GPU (or all processes on the CPU), and each process runs this
     module. The first process appends its messages to the file `log`.
 
-    SIGTERM is forwarded to the processes. Raises Interrupted once they have ended after SIGTERM, and LaunchError if a
-    process fails.
+    SIGTERM is forwarded to the processes. After SIGTERM, Interrupted is raised when the processes have ended.
+    LaunchError is raised if a process fails.
     """
     target = set_up_torch(device, threads, processes)
     if processes == 1:
@@ -97,7 +97,7 @@ def _run(command: list[str]) -> tuple[int, str]:
 
 
 def run_job(path: str) -> None:
-    """Call the training function that a job file names. Each of several processes runs this function."""
+    """Call the training function that is named in a job file. Every training process runs this function."""
     job = json.loads(Path(path).read_text())
     if os.environ["RANK"] == "0":
         log_to(job["log"])

@@ -1,4 +1,7 @@
-"""The training loop, for one or several devices. It writes and resumes from checkpoints, and keeps the best weights."""
+"""The training loop. It writes checkpoints, resumes from them and keeps the best weights.
+
+The loop runs on one or several devices.
+"""
 
 import contextlib
 import csv
@@ -45,7 +48,7 @@ def train(
     folder: str | Path,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train `model`; leave it in eval mode, with the weights that had the best validation score.
+    """Train `model`, and leave it in eval mode with the weights that had the best validation score.
 
     Writes two files to `folder`. history.csv contains one row per validation: step, learning rate, mean training loss
     and scores. last.safetensors contains the last weights.
@@ -59,9 +62,9 @@ def train(
         randomness in a step comes from this generator or from torch's global generator. Both are seeded only from the
         seed, the step and the process rank, so interrupting and resuming training does not change the result.
     score_of
-        Function that takes the network in eval mode (or the moving average of its weights, if `settings` has an
-        `ema_decay`) and returns a dictionary of validation scores. The first score is maximised. The function is called
-        every `evaluate_every` steps and at the end.
+        Function that takes a network in eval mode and returns a dictionary of validation scores. If `settings` has an
+        `ema_decay`, the weights of this network are the moving average of those of `model`. The first score is
+        maximised. The function is called every `evaluate_every` steps and at the end.
     names
         Names of the training images.
     what
@@ -77,7 +80,7 @@ def train(
         If the loss is not finite (the message names the images in the batch), or if memory runs out (the message
         suggests a batch size). In both cases, the checkpoint of the last validation is kept.
     Interrupted
-        At the end of the step during which SIGTERM arrives, after its checkpoint is written.
+        At the end of the step during which SIGTERM arrives, after the checkpoint of this step is written.
     """
     learner = _Learner(model, settings, accelerator, checkpoint, what)
     learner.resume()
@@ -110,9 +113,9 @@ def train(
 
 @contextlib.contextmanager
 def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]:
-    """Turn an out-of-memory error of torch into a TrainingError that suggests a smaller batch size.
+    """Convert an out-of-memory error from torch to a TrainingError that suggests a smaller batch size.
 
-    An error about a nondeterministic operation also becomes a TrainingError.
+    An error about a nondeterministic operation is also converted to a TrainingError.
     """
     try:
         yield
@@ -196,7 +199,7 @@ class _Learner:
         self.save(step)
 
     def must_stop(self) -> bool:
-        """Return whether any process has received SIGTERM. If so, all processes must stop at the same step."""
+        """Return True if any process has received SIGTERM. In this case, all processes must stop at the same step."""
         if self.accelerator.num_processes == 1:
             return is_interrupted()
         if is_interrupted():
@@ -204,7 +207,7 @@ class _Learner:
         return bool(self.accelerator.check_trigger())
 
     def stop(self, step: int) -> None:
-        """Write the checkpoint of this step, unless there is one already, then raise Interrupted."""
+        """Write the checkpoint of this step unless it has already been written, and raise Interrupted."""
         if self.step < step:
             self.save(step)
         self.accelerator.wait_for_everyone()
@@ -227,7 +230,10 @@ class _Learner:
             self.checkpoint.save(state)
 
     def best_row(self) -> dict[str, float]:
-        """Return the row with the best score (the column after the training loss); the earliest row in a tie."""
+        """Return the row with the best score, or the first such row in a tie.
+
+        The score is in the column after the training loss.
+        """
 
         def score(row: dict[str, float]) -> float:
             figure = list(row.values())[3]
@@ -236,7 +242,7 @@ class _Learner:
         return max(self.rows, key=score)
 
     def patience_is_over(self) -> bool:
-        """Return whether there have been `patience` validations since the best one."""
+        """Return True if there have been at least `patience` validations since the best validation."""
         if not self.settings["patience"] or not self.rows:
             return False
         since = sum(row["step"] > self.best_row()["step"] for row in self.rows)

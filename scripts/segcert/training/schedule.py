@@ -15,7 +15,11 @@ ORDER, DRAWS = 0, 1
 
 
 def batch_indices(step: int, count: int, batch_size: int, seed: int) -> Tensor:
-    """Return the image indices (below `count`) in the batch of a step (1, 2, ...), from consecutive shuffled epochs."""
+    """Return the indices of the images in the batch of a step.
+
+    The steps are numbered from 1, and the indices are below `count`. In each epoch, the images are shuffled again, and
+    batches may extend from one epoch into the next.
+    """
     start = (step - 1) * batch_size
     first, last = start // count, (start + batch_size - 1) // count
     shuffled = [torch.randperm(count, generator=_generator(seed, ORDER, number)) for number in range(first, last + 1)]
@@ -24,7 +28,10 @@ def batch_indices(step: int, count: int, batch_size: int, seed: int) -> Tensor:
 
 
 def steps_of(settings: Mapping[str, Any], count: int) -> int:
-    """Return the number of optimiser steps: the setting `steps`, or the steps in `epochs` epochs of `count` images."""
+    """Return the number of optimiser steps: the setting `steps`, or the number of steps in `epochs` epochs.
+
+    An epoch consists of `count` images.
+    """
     if settings["epochs"] is None:
         steps: int = settings["steps"]
         return steps
@@ -33,7 +40,10 @@ def steps_of(settings: Mapping[str, Any], count: int) -> int:
 
 
 def stream(seed: int, step: int, rank: int) -> torch.Generator:
-    """Return the generator of a step on one process, and give torch's global generator, for dropout, the same seed."""
+    """Return the random generator for a step in one process.
+
+    torch's global generator, which dropout uses, is given the same seed.
+    """
     generator = _generator(seed, DRAWS, step, rank)
     torch.manual_seed(generator.initial_seed())
     return generator
@@ -56,7 +66,11 @@ def build_optimizer(model: nn.Module, settings: Mapping[str, Any]) -> torch.opti
 
 
 def learning_rate(step: int, steps: int, settings: Mapping[str, Any]) -> float:
-    """Return the learning rate of a step (1, 2, ...): linear warm-up, then constant or a half cosine down to 0."""
+    """Return the learning rate of a step. The steps are numbered from 1.
+
+    The learning rate increases linearly during the warm-up. After that, it is constant, or it follows a half cosine
+    down to 0.
+    """
     peak: float = settings["learning_rate"]
     warm_up: int = max(1, round(settings["warm_up"] * steps))
     if step <= warm_up:

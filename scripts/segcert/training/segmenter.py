@@ -46,7 +46,7 @@ def train_segmenter(
     checkpoint: str | Path,
     code: str = "",
 ) -> None:
-    """Train a segmenter on the `train` split of a prepared data set; keep the weights with the best Dice on `val`.
+    """Train a segmenter on the `train` split of a prepared data set, and keep the weights with the best Dice on `val`.
 
     Writes model.safetensors, last.safetensors, config.json and history.csv to `folder`.
 
@@ -55,16 +55,17 @@ def train_segmenter(
     architecture, arguments
         See segcert.networks.registry.build_segmenter.
     target_code
-        Digest of a user-supplied architecture's code. It is written to config.json, so it also identifies the votes.
+        Digest of a user-supplied architecture's code. It is written to config.json, so that votes from different code
+        are not reused.
     regime
-        "clean": no noise is added. "noise": each training image gets Gaussian noise, with a level drawn uniformly from
-        [0, sigma_max]. "denoised": the segmenter `start` is fine-tuned on denoised images. Noise at one of the levels
-        `sigmas` is added to each image, and `denoiser` removes it. Validation images are treated in the same way, but
-        with fixed noise.
+        With "clean", no noise is added. With "noise", Gaussian noise is added to each training image, at a level that
+        is drawn uniformly from [0, sigma_max]. With "denoised", the segmenter `start` is fine-tuned on denoised images:
+        noise at one of the levels `sigmas` is added to each image, and `denoiser` removes the noise. Validation images
+        are treated in the same way, but with fixed noise.
     settings
         The configuration section `segmenter`.
     start, denoiser
-        Folders of the initial segmenter and the denoiser, for "denoised".
+        Folders of the initial segmenter and of the denoiser, for the regime "denoised".
     pool
         Images are averaged over blocks of pool x pool pixels, which reduces the noise level from sigma to sigma / pool.
     checkpoint
@@ -167,7 +168,7 @@ def train_segmenter(
 
 
 def memory_layout(architecture: str, device: torch.device) -> torch.memory_format:
-    """Return the memory layout channels_last, which is faster, except for user-supplied networks on a CPU.
+    """Return the faster memory layout, channels_last, except for user-supplied networks on a CPU.
 
     On a CPU, the backward pass of strided 1x1 convolutions with few channels is wrong or crashes (uxlfoundation/oneDNN,
     issue 6035). The built-in networks avoid such convolutions.
@@ -177,7 +178,7 @@ def memory_layout(architecture: str, device: torch.device) -> torch.memory_forma
 
 
 def noisy_up_to(sigma_max: float) -> Corrupt:
-    """Return a function that adds Gaussian noise to images, with levels drawn uniformly from [0, sigma_max]."""
+    """Return a function that adds Gaussian noise to each image, at a level drawn uniformly from [0, sigma_max]."""
 
     def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
         if sigma_max == 0:
@@ -191,7 +192,7 @@ def noisy_up_to(sigma_max: float) -> Corrupt:
 def denoised_at(
     sigmas: Sequence[float], denoiser: str | Path | None, steps: int, pool: int, device: torch.device
 ) -> Corrupt:
-    """Return a function that adds noise to images at a level drawn from `sigmas` for each image, and denoises them.
+    """Return a function that adds noise to each image, at a level drawn from `sigmas`, and denoises the images.
 
     `sigmas` contains noise levels at full resolution; the denoiser sees sigma / pool.
     """
@@ -217,7 +218,10 @@ def denoised_at(
 
 
 def mean_dice(labels: Tensor, masks: Tensor, num_classes: int) -> float:
-    """Dice over the pixels of all images, averaged over foreground classes. The arguments have shape (N, H, W)."""
+    """Return the Dice score over the pixels of all images, averaged over the foreground classes.
+
+    `labels` and `masks` have shape (N, H, W).
+    """
     scores = []
     for class_id in range(1, num_classes):
         predicted, true = labels == class_id, masks == class_id

@@ -30,7 +30,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Add the weights after a step (1, 2, ...) to the average."""
+        """Update the average with the weights after a step. The steps are numbered from 1."""
         decay = min(self.decay, (1 + step) / (WARM_UP + step))
         torch._foreach_lerp_(list(self.module.parameters()), list(model.parameters()), 1 - decay)
         for mean, latest in zip(self.module.buffers(), model.buffers(), strict=True):
@@ -50,14 +50,17 @@ class Checkpoint:
 
     @classmethod
     def of(cls, path: str | Path, files: Iterable[str | Path], **decides: Any) -> "Checkpoint":
-        """Return the checkpoint of the training run that the contents of `files` and the JSON values determine."""
+        """Return the checkpoint of a training run.
+
+        The key is a digest of the contents of `files` and of the other arguments, which are JSON values.
+        """
         return cls(Path(path), value_digest([[file_digest(each) for each in files], decides]))
 
     def load(self) -> dict[str, Any] | None:
         """Read the state, with tensors on the CPU. Return None if the file is missing, damaged or has a different key.
 
-        Networks and optimisers copy tensors to the GPU themselves. An optimiser keeps its step counts on the CPU.
-        Otherwise, each step would have to wait for the GPU to return them.
+        Networks and optimisers copy tensors to the GPU themselves. An optimiser keeps its step counts on the CPU,
+        because otherwise each step would have to wait for the GPU to return them.
         """
         if not self.path.exists():
             return None
@@ -81,5 +84,5 @@ class Checkpoint:
             torch.save({"key": self.key, "state": state}, file)
 
     def discard(self) -> None:
-        """Delete the checkpoint when training has finished."""
+        """Delete the checkpoint. This method is called when training has finished."""
         self.path.unlink(missing_ok=True)

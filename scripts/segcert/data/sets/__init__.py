@@ -1,1 +1,1 @@
-"""One module per data set. Each defines a catalogue entry, DATASET, and, for an official release, a LAYOUT."""
+"""One module per data set. Each module defines a catalogue entry DATASET and, for an official release, a LAYOUT."""

@@ -34,7 +34,10 @@ SHUFFLED = sorted(NAMES, key=lambda name: hashlib.sha256(name.encode()).digest()
 
 
 def by_frame(key: ImageKey) -> str:
-    """Choose the split of a frame (490, 61 and 61 frames). Adjacent frames may be in different splits."""
+    """Choose the split of a frame. Adjacent frames may be in different splits.
+
+    There are 490 frames for training, 61 for validation and 61 for testing.
+    """
     rank = SHUFFLED.index(key.image)
     return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
 

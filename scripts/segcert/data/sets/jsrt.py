@@ -19,10 +19,10 @@ STRUCTURES = {
 
 
 def decode_img(data: bytes) -> Raster:
-    """Decode a raw JSRT image: 2048x2048 pixels, 12 bits in two bytes, big-endian, no header.
+    """Decode a raw JSRT image of 2048x2048 pixels: 12-bit values in two big-endian bytes each, without a header.
 
     High values are dark in the file, so all values are inverted. The full 12-bit range is kept, so a gray level has the
-    same meaning in every image. Raises DataError for a different file size or a larger range of values.
+    same meaning in every image. Raises DataError if the file has a different size or contains larger values.
     """
     if len(data) != 2 * SIZE**2:
         raise DataError(
@@ -36,7 +36,10 @@ def decode_img(data: bytes) -> Raster:
 
 
 def by_fold(key: ImageKey) -> str:
-    """Choose the split by SCR's two folds: the first is for training (80%) and validation, the second for testing."""
+    """Choose the split according to the two folds of SCR.
+
+    The first fold is for training (80%) and validation, and the second fold is for testing.
+    """
     if key.part == "2":
         return "test"
     return by_hash(f"{key.dataset}/{key.group}", {"train": 0.8, "val": 0.2})
