@@ -245,7 +245,10 @@ def _reading(
     from segcert.single_image.inputs import Reading
 
     if pixel_size and min(pixel_size) <= 0:
-        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected two numbers above 0, in mm")
+        raise DataError(
+            f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected the height and width of a pixel in mm, "
+            "both above 0"
+        )
     if window and window[0] >= window[1]:
         raise DataError(f"--window: found {window[0]:g} {window[1]:g}; expected the lower value first")
     return Reading(bits, window, frame, pixel_size)
@@ -258,9 +261,13 @@ def _planned(context: typer.Context, looks: str, n: int, *settings: Any) -> "Loo
 
     planned = Looks(parse_looks(looks) or (n,), *settings)
     if looks and _typed(context, "n"):
-        raise DataError(f"--looks: found {looks} and --n {n}; the looks replace n, so remove one of the two")
+        raise DataError(
+            f"--looks: found {looks} and --n {n}, but planned looks replace --n. Remove one of the two options"
+        )
     if not looks and planned.stop_at_abstention:
-        raise DataError("--stop-at-abstention: needs planned looks. Write, for example, --looks 60,110,300")
+        raise DataError(
+            "--stop-at-abstention: this option requires planned looks. Add, for example, --looks 60,110,300"
+        )
     return planned
 
 
@@ -307,7 +314,7 @@ def verify(
     from segcert.single_image.verify import verify as check
 
     if everything and draws:
-        raise DocumentError(f"--all: cannot be combined with --draws {draws}; pass one of the two")
+        raise DocumentError(f"--all: cannot be combined with --draws {draws}. Pass only one of the two options")
     document = read_certificate(certificate)
     done = check(
         certificate,

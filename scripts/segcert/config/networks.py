@@ -203,8 +203,8 @@ class OwnModel(Section):
     def _consistent(self) -> Self:
         if (self.target is None) == (self.program is None):
             raise ValueError(
-                "expected either `target` or `program`. Write, for example: `{target: monai.networks.nets:UNet, "
-                "arguments: {...}}` or `{program: network.pt2}`"
+                "found both `target` and `program`, or neither of them; expected exactly one. Write, for example: "
+                "`{target: monai.networks.nets:UNet, arguments: {...}}` or `{program: network.pt2}`"
             )
         if self.program and (self.weights or self.arguments):
             raise ValueError("`program` already contains the network and its weights. Delete `weights` and `arguments`")

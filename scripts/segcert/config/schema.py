@@ -185,7 +185,7 @@ class Config(Section):
         for own, built_in in (("own_data", (*NAMES, "adm256")), ("own_models", ARCHITECTURES)):
             if taken := set(built_in) & set(getattr(self, own)):
                 raise ValueError(
-                    f"`{own}`: found {min(taken)!r}, a name that segcert itself uses. Choose a different name"
+                    f"`{own}`: found {min(taken)!r}, a name that is already used by segcert. Choose a different name"
                 )
         datasets, models = (*NAMES, *self.own_data), (*ARCHITECTURES, *self.own_models)
         for key in ("datasets", "splits", "exclude"):
@@ -194,8 +194,8 @@ class Config(Section):
         _require_known("models", self.models, models, "own_models")
         if self.run == "captions":
             raise ValueError(
-                "`run`: found `captions`; expected a different name, because segcert itself uses reports/captions. "
-                "Write, for example: `run: my-run`"
+                "`run`: found `captions`; expected a different name, because segcert already uses the folder "
+                "reports/captions. Write, for example: `run: my-run`"
             )
         return self
 
@@ -204,7 +204,7 @@ class Config(Section):
         rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # the digits that file names contain
         if rounded != self.sigmas:
             raise ValueError(
-                f"`sigmas`: found {in_yaml(self.sigmas)}; expected at most six significant digits. "
+                f"`sigmas`: found {in_yaml(self.sigmas)}; expected numbers with at most six significant digits. "
                 f"Write `sigmas: {in_yaml(rounded)}`"
             )
         return self
@@ -227,12 +227,14 @@ class Config(Section):
         for name in self.models:
             if name in ARCHITECTURES:
                 often = ARCHITECTURES[name].halvings
-                halvings["segmenter.depth" if often is None else f"the network {name}"] = often or self.segmenter.depth
+                halvings["the U-Net (`segmenter.depth`)" if often is None else f"the network {name}"] = (
+                    often or self.segmenter.depth
+                )
         if "ddpm" in self.denoisers:
-            halvings["the levels of denoiser.channels"] = len(self.denoiser.layout[0]) - 1
+            halvings["the denoiser (`denoiser.channels`)"] = len(self.denoiser.layout[0]) - 1
         if "adm256" in self.denoisers:
             halvings["the denoiser adm256"] = 5
-        pooled = f"divided by `pool: {self.pool}`"
+        pooled = f"averaged over blocks of {self.pool} x {self.pool} pixels (`pool`)"
         divisors = {
             f"{pooled} and halved {halving} times by {reason}": self.pool * 2**halving
             for reason, halving in halvings.items()
@@ -283,9 +285,10 @@ class Config(Section):
         for name in self.denoisers:
             if name in schedules and lowest / self.pool < (floor := LEAST_NOISE[schedules[name]]):
                 warnings.append(
-                    f"`sigmas`: found {lowest:g}, which is {lowest / self.pool:.2g} for the denoiser {name} (divided "
-                    f"by `pool: {self.pool}`), less than the first step of its noise schedule. It treats the noise as "
-                    f"{floor:g}. Write a larger sigma, or a smaller `pool`"
+                    f"`sigmas`: found {lowest:g}. For the denoiser {name}, this is a noise level of "
+                    f"{lowest / self.pool:.2g} (sigma divided by `pool: {self.pool}`), which is below the first step "
+                    f"of its noise schedule. The denoiser treats the noise as if its level were {floor:g}. Write a "
+                    "larger sigma, or a smaller `pool`"
                 )
         if "adm256" in self.denoisers and self.image_size != self.pool * ADM_SIZE:
             warnings.append(

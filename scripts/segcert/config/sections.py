@@ -104,7 +104,9 @@ class OwnData(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.table and not (self.images and self.masks):
-            raise ValueError("found neither folders nor a table; expected `images` and `masks`, or `table`")
+            raise ValueError(
+                "found neither two folders nor a table; expected the keys `images` and `masks`, or the key `table`"
+            )
         if "background" not in self.values.values():
             raise ValueError(
                 "`values`: found no class named background. Write, for example: `values: {0: background, 255: lesion}`"

@@ -158,8 +158,8 @@ class _Case:
         for what, (found, wanted) in expected.items():
             if found != wanted:
                 raise DocumentError(
-                    f"{self.path}: {what}: found {found} in the votes; the certificate and its image give {wanted}. "
-                    "Certify the image again"
+                    f"{self.path}: {what}: found {found} in the votes; expected {wanted}, according to the "
+                    "certificate and its image. Certify the image again"
                 )
 
     def measurements(self, own: Sequence[str]) -> list[Measurement]:
@@ -171,8 +171,8 @@ class _Case:
         for name in names:
             if name not in by_name:
                 raise DocumentError(
-                    f"{self.path}: found the measurement {name}, which segcert does not have, so it cannot be measured "
-                    "again. If you have its code and trust it, pass --measure package.module:function"
+                    f"{self.path}: found the measurement {name}, which is not part of segcert, so it cannot be "
+                    "computed again. If you have its code and trust the code, pass --measure package.module:function"
                 )
         return [by_name[name] for name in names]
 
@@ -284,7 +284,7 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
     known = {*contents, RADII, on_original_grid(RADII)}
     for kind in known - case.files.keys():  # people would take such a file for a part of the certificate
         if (file := case.path.with_name(f"{case.path.name.removesuffix(SUFFIX)}.{kind}")).exists():
-            raise DocumentError(f"{file}: not listed in {case.path}. Remove this file")
+            raise DocumentError(f"{file}: not listed in {case.path}. Remove the file")
     for kind, file in case.files.items():
         if kind in contents:
             _require_picture(file, contents[kind])
@@ -300,7 +300,7 @@ def _require_picture(file: Path, expected: bytes) -> None:
         raise DocumentError(f"{file}: {error}; certify the image again") from error
     if not same:
         raise DocumentError(
-            f"{file}: is not the picture that follows from the votes and the image; certify the image again"
+            f"{file}: this is not the picture that is computed from the votes and the image; certify the image again"
         )
 
 
@@ -344,7 +344,7 @@ def _draw_again(
 
 def _require_file(path: Path, sha256: str) -> None:
     if not path.is_file():
-        raise DocumentError(f"{path}: missing; restore this file, or certify the image again")
+        raise DocumentError(f"{path}: this file is missing; restore it, or certify the image again")
     _same(withheld(str(path), path), file_digest(path), sha256)
 
 
