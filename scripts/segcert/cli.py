@@ -34,14 +34,14 @@ Selection = Annotated[
     int, typer.Option("--n0", min=1, help="Number of selection draws, which choose the class to test at each pixel.")
 ]
 MethodOption = Annotated[
-    Method, typer.Option(help="Multiple-testing correction; the methods kfwer and by have weaker guarantees.")
+    Method, typer.Option(help="Multiple-testing correction. The methods `kfwer` and `by` give weaker guarantees.")
 ]
 WrongPixels = Annotated[
     int,
     typer.Option(
         "--k",
         min=1,
-        help="For kfwer: the number k; alpha bounds the probability that k or more pixels are certified wrongly.",
+        help="For method kfwer: alpha bounds the probability that k or more pixels are certified wrongly.",
     ),
 ]
 DeviceOption = Annotated[DeviceName, typer.Option(help="Device that runs the networks; auto uses a GPU if available.")]
@@ -91,14 +91,16 @@ def certify(
         str,
         typer.Option(
             metavar="N,N,...",
-            help="Planned numbers of estimation draws, such as 60,110,300, after which the image may be certified; "
-            "they share alpha and replace --n.",
+            help="Planned looks: numbers of estimation draws, such as 60,110,300, after which the image may be "
+            "certified. The looks share alpha and replace --n.",
         ),
     ] = "",
     stop_at_abstention: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="With --looks: stop at the first look at which at most this share of pixels abstains."
+            min=0,
+            max=1,
+            help="With --looks: stop at the first look at which the share of abstaining pixels is at most this value.",
         ),
     ] = 0.0,
     tau: Tau = 0.75,
@@ -116,7 +118,7 @@ def certify(
     ] = None,
     pixel_size: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Height and width of one pixel in the file, in mm, if the file does not state them."),
+        typer.Option(help="Height and width of a pixel of the image file, in mm, if the file does not state them."),
     ] = None,
     bits: Annotated[
         int | None,
@@ -125,8 +127,8 @@ def certify(
     window: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            help="Stored values that map to black and to white; default: those used in training, otherwise those in "
-            "the file."
+            help="Stored values that become black and white; default: the values used in training or, if there are "
+            "none, the values in the file."
         ),
     ] = None,
     frame: Annotated[
@@ -135,7 +137,9 @@ def certify(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=1, help="Height and width of the resized images, in pixels; default: those used in training."),
+        typer.Option(
+            min=1, help="Height and width of the resized image, in pixels; default: the size used in training."
+        ),
     ] = None,
     noise: Annotated[
         NoiseKind, typer.Option(help="Kind of noise; with exact noise, the guarantee also holds in floating point.")
@@ -144,7 +148,7 @@ def certify(
     radius_map: Annotated[bool, typer.Option("--radius-map", help="Write a map of each pixel's radius.")] = False,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of the noise; default: drawn at random for each image, and kept in OUT."),
+        typer.Option(min=0, help="Seed of the noise; default: a random seed for each image, which is saved in OUT."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of noisy copies per network call.")] = 10,
     precision: Annotated[
@@ -303,7 +307,9 @@ def verify(
     denoiser: Annotated[Path | None, typer.Option(help="Folder of your copy of the denoiser.")] = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option(help="The author's own measurement, as package.module:function, whose code is run; repeatable."),
+        typer.Option(
+            help="Measurement that is not part of segcert, as package.module:function. Its code is run. Repeatable."
+        ),
     ] = None,
     device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 2,

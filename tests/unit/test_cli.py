@@ -452,7 +452,9 @@ def test_the_seed_is_drawn_after_the_images_were_read_and_kept_before_the_first_
     assert events == ["read", "seed", "draw with 1 seed kept"]
     (kept,) = out.glob(".seeds/*.json")
     kept.write_text('{"seed": "x"}')
-    assert f"{kept}: is damaged (found 'x'); expected a seed. Delete the file" in certified(run, image, segmenter, out)
+    assert f"{kept}: is damaged (found 'x'); expected the seed of the noise, an integer. Delete the file" in certified(
+        run, image, segmenter, out
+    )
 
 
 def test_a_gray_image_passes_a_colour_network(run, image, tmp_path):
@@ -516,12 +518,12 @@ def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tm
         (["--size", 15], "does not accept images of shape"),
         (["--tau", 1.5], "tau: found 1.5"),
         (["--alpha", 0], "alpha: found 0.0"),
-        (["--radius-map", "--method", "by"], "expected segcertify or holm for a radius map"),
+        (["--radius-map", "--method", "by"], "because a radius map requires one of these"),
         (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
         (["--bits", 4], "states a depth of 8 bits, but `bits` is set to 4"),
-        (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
+        (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, the sign > and a number"),
         (["--looks", "60,70", "--n", 60], "--looks: found 60,70 and --n 60"),
-        (["--stop-at-abstention", 0.1], "needs planned looks"),
+        (["--stop-at-abstention", 0.1], "requires planned looks"),
         (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "too few to certify 2"),
     ],
 )

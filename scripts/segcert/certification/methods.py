@@ -196,7 +196,7 @@ def require_feasible_looks(
         raise CertificationError(
             f"`looks`: found {looks[0]} as the first number of draws, but with method {method}, tau {tau}, {pixels} "
             f"pixels and alpha {alpha} shared by {len(looks)} looks, no pixel can be certified, even if all "
-            f"{looks[0]} votes agree. Start with {least} or more draws"
+            f"{looks[0]} votes agree. Write {least} or a larger number as the first one"
         )
 
 

@@ -126,7 +126,7 @@ def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optio
     """
     if not path.exists():
         raise CompareError(
-            f"{path}: this file is missing, so the run {path.parent.name} is not finished. Run `snakemake --config "
+            f"{path}: not found, so the run {path.parent.name} is not finished. Run `snakemake --config "
             f"run={path.parent.name}` with the run's other settings. If the DVC pointers of the run are in Git, run "
             "`dvc pull` instead"
         )

@@ -205,7 +205,7 @@ class PreparedDataset:
         path = self.index.parent / kind / f"{name}.png"
         if not path.exists():
             raise DataError(
-                f"{path}: this file is missing, but {self.index} lists it; delete {self.index} and run snakemake again"
+                f"{path}: missing, although {self.index} lists this file; delete {self.index} and run snakemake again"
             )
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:

@@ -199,8 +199,8 @@ def _check_bits(dataset: "Dataset") -> None:
         if (one in dataset) != (other in dataset):
             missing, present = (one, other) if one not in dataset else (other, one)
             raise DataError(
-                f"{missing}: this attribute is missing, although {present} is present, so the file does not define "
-                "how the image is displayed"
+                f"{missing}: missing, although {present} is present, so the file does not define how the image is "
+                "displayed"
             )
     if dataset.get("PixelPresentation", "MONOCHROME") in ("COLOR", "MIXED"):
         raise DataError(f"PixelPresentation: found {dataset.PixelPresentation}; expected MONOCHROME or TRUE_COLOR")

@@ -189,7 +189,7 @@ def _published_sums(mirror: str) -> dict[str, str]:
         text = Path(address).expanduser().read_text(errors="replace")
     else:
         raise DataError(
-            f"{public(address)}: this file does not exist; create it with `sha256sum * > SHA256SUMS`, or unset `mirror`"
+            f"{public(address)}: no such file; create it with `sha256sum * > SHA256SUMS`, or unset `mirror`"
         )
     sums = {}
     for line in filter(str.strip, text.splitlines()):

@@ -235,8 +235,8 @@ def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, s
             return list(reader.fieldnames or ()), lines
     except FileNotFoundError as error:
         raise DataError(
-            f"{path}: this file does not exist; expected a CSV table with the columns `image` and `mask`. Give its "
-            "path relative to the folder in which you run snakemake, for example `table: path/to/table.csv`"
+            f"{path}: there is no such file; expected a CSV table with the columns `image` and `mask`. Give its path "
+            "relative to the folder in which you run snakemake, for example `table: path/to/table.csv`"
         ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(

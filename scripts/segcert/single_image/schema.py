@@ -170,9 +170,7 @@ class Certificate(Part):
 def read_certificate(path: str | Path) -> dict[str, Any]:
     """Read a certificate that `segcert certify` wrote. Raises DocumentError for any other file."""
     if not Path(path).exists():
-        raise DocumentError(
-            f"{path}: this file does not exist; expected a NAME.certificate.json that `segcert certify` wrote"
-        )
+        raise DocumentError(f"{path}: no such file; expected a NAME.certificate.json that `segcert certify` wrote")
     advice = "expected a file that `segcert certify` wrote; if it was edited, certify the image again"
     document = read_document(path, Certificate, DocumentError, "is not a certificate", advice)
     if twice := _repeated_key(Path(path).read_bytes()):

@@ -344,7 +344,7 @@ def _draw_again(
 
 def _require_file(path: Path, sha256: str) -> None:
     if not path.is_file():
-        raise DocumentError(f"{path}: this file is missing; restore it, or certify the image again")
+        raise DocumentError(f"{path}: missing; restore this file, or certify the image again")
     _same(withheld(str(path), path), file_digest(path), sha256)
 
 
