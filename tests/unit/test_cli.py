@@ -231,7 +231,7 @@ def test_planned_looks_share_alpha_and_end_the_draws(run, image, segmenter, tmp_
     assert run("verify", path, "--all").startswith("passed")
     assert verdict(path)
     text = " ".join(run("explain", path).split())
-    assert "could be decided after n = 60, 70, 80 copies, as planned beforehand, and was decided after n = " in text
+    assert "Looks were planned after n = 60, 70, 80 copies, and the decision was made after n = " in text
     assert "error probability 0.0005 each and 0.001 for all together" in text
     single = run(
         "certify", image, "--segmenter", segmenter, "--sigma", 0.25, "--out", tmp_path / "single", "--tau", 0.6
@@ -317,7 +317,7 @@ def test_a_second_decision_is_counted_in_every_folder(run, image, segmenter, tmp
         return
     assert again["number"] == 2
     assert [each["seed"] for each in again["earlier"]] == [read_seed(first)]
-    said = "decision 2 on this image and network; alpha covers one"
+    said = "decision 2 on this image and network; alpha covers only one decision"
     explained = run("explain", second / "chest.certificate.json")
     assert said in output
     assert f"BUT: this is {said}" in explained

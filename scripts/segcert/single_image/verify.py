@@ -92,15 +92,18 @@ def verify(
     done.unchecked += [
         f"{', '.join(map('.'.join, PATHS))}: names of places",
         "the choice of settings: alpha covers one decision, with settings that were fixed before the votes were seen",
-        "decisions: only the author's ledger knows how many came before; the author could have left some out",
+        "decisions: only the author's ledger records how many decisions came before, and the author could have "
+        "omitted some",
         "the software and hardware recorded in the votes, and the text of notes in the headers of the pictures",
     ]
     if document["image"].get("pixel_size_set"):
-        done.unchecked.append("image.pixel_size_set: the author stated this size of a pixel, instead of the image file")
+        done.unchecked.append(
+            "image.pixel_size_set: the pixel size was set by the author and was not read from the image file"
+        )
     if document["image"].get("grid") is None:
         done.unchecked.append(
-            "image.grid: missing, as in certificates of earlier versions, so nothing states the size of the file, or "
-            "the unit of lengths"
+            "image.grid: missing, as in certificates of earlier versions, so the size of the image in the file and "
+            "the unit of lengths are unknown"
         )
     return done
 
