@@ -143,9 +143,9 @@ def test_settings_that_change_the_network_are_refused(tmp_path, scheduler, messa
         ({"num_train_timesteps": 0}, "num_train_timesteps: found 0"),
         ({"trained_betas": []}, r"alphas_cumprod: found shape \(0,\)"),
         ({"beta_schedule": "exp"}, "DDPMScheduler cannot be built from this file"),
-        ({"shift": 3.0}, "`shift`: found 3.0, a key that DDPMScheduler does not have"),
-        ({"sigma_data": 0.5}, "`sigma_data`: found 0.5, a key that DDPMScheduler does not have"),
-        ({"_class_name": "PNDMScheduler", "rescale_betas_zero_snr": True}, "a key that PNDMScheduler does not have"),
+        ({"shift": 3.0}, "`shift`: found 3.0, but DDPMScheduler has no such key"),
+        ({"sigma_data": 0.5}, "`sigma_data`: found 0.5, but DDPMScheduler has no such key"),
+        ({"_class_name": "PNDMScheduler", "rescale_betas_zero_snr": True}, "but PNDMScheduler has no such key"),
     ],
     ids=str,
 )
