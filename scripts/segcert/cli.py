@@ -34,14 +34,14 @@ Selection = Annotated[
     int, typer.Option("--n0", min=1, help="Number of selection draws, which choose the class to test at each pixel.")
 ]
 MethodOption = Annotated[
-    Method, typer.Option(help="Multiple-testing correction; the methods kfwer and by have weaker guarantees.")
+    Method, typer.Option(help="Multiple-testing correction. The methods `kfwer` and `by` give weaker guarantees.")
 ]
 WrongPixels = Annotated[
     int,
     typer.Option(
         "--k",
         min=1,
-        help="For kfwer: the number k; alpha bounds the probability that k or more pixels are certified wrongly.",
+        help="For method kfwer: alpha bounds the probability that k or more pixels are certified wrongly.",
     ),
 ]
 DeviceOption = Annotated[DeviceName, typer.Option(help="Device that runs the networks; auto uses a GPU if available.")]
@@ -91,14 +91,16 @@ def certify(
         str,
         typer.Option(
             metavar="N,N,...",
-            help="Planned numbers of estimation draws, such as 60,110,300, after which the image may be certified; "
-            "they share alpha and replace --n.",
+            help="Planned looks: numbers of estimation draws, such as 60,110,300, after which the image may be "
+            "certified. The looks share alpha and replace --n.",
         ),
     ] = "",
     stop_at_abstention: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="With --looks: stop at the first look at which at most this share of pixels abstains."
+            min=0,
+            max=1,
+            help="With --looks: stop at the first look at which the share of abstaining pixels is at most this value.",
         ),
     ] = 0.0,
     tau: Tau = 0.75,
@@ -116,7 +118,7 @@ def certify(
     ] = None,
     pixel_size: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Height and width of one pixel in the file, in mm, if the file does not state them."),
+        typer.Option(help="Height and width of a pixel of the image file, in mm, if the file does not state them."),
     ] = None,
     bits: Annotated[
         int | None,
@@ -125,8 +127,8 @@ def certify(
     window: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            help="Stored values that map to black and to white; default: those used in training, otherwise those in "
-            "the file."
+            help="Stored values that become black and white; default: the values used in training or, if there are "
+            "none, the values in the file."
         ),
     ] = None,
     frame: Annotated[
@@ -135,7 +137,9 @@ def certify(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=1, help="Height and width of the resized images, in pixels; default: those used in training."),
+        typer.Option(
+            min=1, help="Height and width of the resized image, in pixels; default: the size used in training."
+        ),
     ] = None,
     noise: Annotated[
         NoiseKind, typer.Option(help="Kind of noise; with exact noise, the guarantee also holds in floating point.")
@@ -144,7 +148,7 @@ def certify(
     radius_map: Annotated[bool, typer.Option("--radius-map", help="Write a map of each pixel's radius.")] = False,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of the noise; default: drawn at random for each image, and kept in OUT."),
+        typer.Option(min=0, help="Seed of the noise; default: a random seed for each image, which is saved in OUT."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of noisy copies per network call.")] = 10,
     precision: Annotated[
@@ -246,7 +250,10 @@ def _reading(
     from segcert.single_image.inputs import Reading
 
     if pixel_size and min(pixel_size) <= 0:
-        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected two numbers above 0, in mm")
+        raise DataError(
+            f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected the height and width of a pixel in mm, "
+            "both above 0"
+        )
     if window and window[0] >= window[1]:
         raise DataError(f"--window: found {window[0]:g} {window[1]:g}; expected the lower value first")
     return Reading(bits, window, frame, pixel_size)
@@ -262,9 +269,13 @@ def _planned(context: typer.Context, looks: str, n: int, *settings: Any) -> "Loo
 
     planned = Looks(parse_looks(looks) or (n,), *settings)
     if looks and _typed(context, "n"):
-        raise DataError(f"--looks: found {looks} and --n {n}; the looks replace n, so remove one of the two")
+        raise DataError(
+            f"--looks: found {looks} and --n {n}, but planned looks replace --n. Remove one of the two options"
+        )
     if not looks and planned.stop_at_abstention:
-        raise DataError("--stop-at-abstention: needs planned looks. Write, for example, --looks 60,110,300")
+        raise DataError(
+            "--stop-at-abstention: this option requires planned looks. Add, for example, --looks 60,110,300"
+        )
     return planned
 
 
@@ -300,7 +311,9 @@ def verify(
     denoiser: Annotated[Path | None, typer.Option(help="Folder of your copy of the denoiser.")] = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option(help="The author's own measurement, as package.module:function, whose code is run; repeatable."),
+        typer.Option(
+            help="Measurement that is not part of segcert, as package.module:function. Its code is run. Repeatable."
+        ),
     ] = None,
     device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 2,
@@ -311,7 +324,7 @@ def verify(
     from segcert.single_image.verify import verify as check
 
     if everything and draws:
-        raise DocumentError(f"--all: cannot be combined with --draws {draws}; pass one of the two")
+        raise DocumentError(f"--all: cannot be combined with --draws {draws}. Pass only one of the two options")
     document = read_certificate(certificate)
     done = check(
         certificate,

@@ -189,7 +189,7 @@ def parse_decision(text: str) -> tuple[str, float]:
     match = DECISION.fullmatch(text.strip())
     if not match:
         raise MeasurementError(
-            f"`decisions`: found {text!r}; expected a measurement, > and a number, "
+            f"`decisions`: found {text!r}; expected a measurement, the sign > and a number, "
             'for example "cardiothoracic_ratio > 0.5"'
         )
     return match[1], float(match[2])
@@ -287,8 +287,9 @@ def _measurements_of(
     if name == "cardiothoracic_ratio":
         if not {"lungs", "heart"} <= set(classes):
             raise MeasurementError(
-                f"`measurements`: cardiothoracic_ratio needs the classes lungs and heart; found {', '.join(classes)}. "
-                "Remove it from `measurements`, or use a data set with both classes"
+                "`measurements`: cardiothoracic_ratio needs the classes lungs and heart; found "
+                f"{', '.join(classes)}. Remove cardiothoracic_ratio from `measurements`, or use a data set with both "
+                "classes"
             )
         return [_built_in(name, "", cardiothoracic_ratio, classes.index("lungs"), classes.index("heart"))]
     if ":" in name:
@@ -314,7 +315,9 @@ def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
             "module's folder to PYTHONPATH"
         ) from error
     if not callable(function):
-        raise MeasurementError(f"`measurements`: {specification} is a {type(function).__name__}; expected a function")
+        raise MeasurementError(
+            f"`measurements`: {specification} is of type {type(function).__name__}; expected a function"
+        )
     digest = value_digest([specification, pixel_size, *_code_and_packages(module, specification)])
     return Measurement(attribute, "", lambda labels: float(function(labels, pixel_size)), digest)
 

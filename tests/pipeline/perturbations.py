@@ -89,7 +89,7 @@ HARMLESS = {
     "a comment in a script": (edit("scripts/certify.py", "from pathlib", "# a comment\nfrom pathlib"), (), NOTHING),
     "a docstring": (edit("scripts/segcert/votes.py", '"""Votes: the counts', '"""The counts'), (), NOTHING),
     "the wording of an error": (
-        edit("scripts/segcert/data/prepare.py", "have no counterpart, more", "lack a partner: more"), (), NOTHING,
+        edit("scripts/segcert/data/prepare.py", "have no counterpart, which", "lack a partner, which"), (), NOTHING,
     ),
     "a module that nothing imports": (new_module, (), NOTHING),
     "a module of another stage": (

@@ -231,7 +231,7 @@ def test_planned_looks_share_alpha_and_end_the_draws(run, image, segmenter, tmp_
     assert run("verify", path, "--all").startswith("passed")
     assert verdict(path)
     text = " ".join(run("explain", path).split())
-    assert "could be decided after n = 60, 70, 80 copies, as planned beforehand, and was decided after n = " in text
+    assert "Looks were planned after n = 60, 70, 80 copies, and the decision was made after n = " in text
     assert "error probability 0.0005 each and 0.001 for all together" in text
     single = run(
         "certify", image, "--segmenter", segmenter, "--sigma", 0.25, "--out", tmp_path / "single", "--tau", 0.6
@@ -317,7 +317,7 @@ def test_a_second_decision_is_counted_in_every_folder(run, image, segmenter, tmp
         return
     assert again["number"] == 2
     assert [each["seed"] for each in again["earlier"]] == [read_seed(first)]
-    said = "decision 2 on this image and network; alpha covers one"
+    said = "decision 2 on this image and network; alpha covers only one decision"
     explained = run("explain", second / "chest.certificate.json")
     assert said in output
     assert f"BUT: this is {said}" in explained
@@ -452,7 +452,9 @@ def test_the_seed_is_drawn_after_the_images_were_read_and_kept_before_the_first_
     assert events == ["read", "seed", "draw with 1 seed kept"]
     (kept,) = out.glob(".seeds/*.json")
     kept.write_text('{"seed": "x"}')
-    assert f"{kept}: is damaged (found 'x'); expected a seed. Delete the file" in certified(run, image, segmenter, out)
+    assert f"{kept}: is damaged (found 'x'); expected the seed of the noise, an integer. Delete the file" in certified(
+        run, image, segmenter, out
+    )
 
 
 def test_a_gray_image_passes_a_colour_network(run, image, tmp_path):
@@ -516,12 +518,12 @@ def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tm
         (["--size", 15], "does not accept images of shape"),
         (["--tau", 1.5], "tau: found 1.5"),
         (["--alpha", 0], "alpha: found 0.0"),
-        (["--radius-map", "--method", "by"], "expected segcertify or holm for a radius map"),
+        (["--radius-map", "--method", "by"], "because a radius map requires one of these"),
         (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
         (["--bits", 4], "states a depth of 8 bits, but `bits` is set to 4"),
-        (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
+        (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, the sign > and a number"),
         (["--looks", "60,70", "--n", 60], "--looks: found 60,70 and --n 60"),
-        (["--stop-at-abstention", 0.1], "needs planned looks"),
+        (["--stop-at-abstention", 0.1], "requires planned looks"),
         (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "too few to certify 2"),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_tiny_model_folder_cannot_build_a_network_of_gigabytes(tmp_path):
     save_file({}, tmp_path / "model.safetensors")
     arguments = {"in_channels": 1, "num_classes": 2, "width": 4096, "depth": 4}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "unet", "arguments": arguments}))
-    with pytest.raises(ModelError, match=r"weights, more than model\.safetensors can contain"):
+    with pytest.raises(ModelError, match=r"weights, which is more than model\.safetensors can contain"):
         load_segmenter(tmp_path)
 
 
@@ -84,8 +84,8 @@ def test_a_damaged_denoiser_and_a_damaged_checkpoint_are_named(tmp_path, caplog)
     for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"{")
-    with pytest.raises(ModelError, match=r"scheduler_config\.json: not the noise schedule of a denoiser"):
+    with pytest.raises(ModelError, match=r"scheduler_config\.json: does not describe the noise schedule of a denoiser"):
         DiffusionDenoiser.load(tmp_path)
     (tmp_path / "a.pt").write_bytes(b"\x80\x02}q\0.")
     assert Checkpoint(tmp_path / "a.pt", "key").load() is None
-    assert "a.pt: damaged" in caplog.text
+    assert "a.pt: this checkpoint is damaged" in caplog.text

@@ -150,7 +150,7 @@ def count_of_ones(labels, pixel_size):
         ("volume", "found 'volume'; expected one of area"),
         ("no.such.module:f", "cannot be imported"),
         ("math:no_such", "cannot be imported"),
-        ("math:pi", "is a float; expected a function"),
+        ("math:pi", "is of type float; expected a function"),
     ],
 )
 def test_unknown_measurements_are_named(name, message):
@@ -169,7 +169,7 @@ def test_the_ratio_needs_lungs_and_heart():
 def test_decisions():
     assert parse_decision("diameter_lesion > 6") == ("diameter_lesion", 6.0)
     for bad in ("ratio", "ratio > much", "a < 3"):
-        with pytest.raises(MeasurementError, match="expected a measurement, > and a number"):
+        with pytest.raises(MeasurementError, match="expected a measurement, the sign > and a number"):
             parse_decision(bad)
     with pytest.raises(MeasurementError, match="area_liver is not measured"):
         check_measurements(["area"], ["area_liver > 3"], [CHEST])

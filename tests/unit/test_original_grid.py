@@ -106,7 +106,7 @@ def test_verify_checks_the_maps_on_the_grid_of_the_file(run, image, segmenter, t
             tifffile.imwrite(file, changed)
         assert f"chest.{kind}: found SHA-256" in run("verify", path)
         sealed(tmp_path, "chest", kind)
-        assert f"chest.{kind}: is not the picture that follows from the votes" in run("verify", path)
+        assert f"chest.{kind}: this is not the picture that is computed from the votes" in run("verify", path)
         file.write_bytes(b"no image")
         sealed(tmp_path, "chest", kind)
         assert f"chest.{kind}: " in run("verify", path)

@@ -153,7 +153,10 @@ def certify(
     level = alpha_per_look(alpha, looks)
     check_settings(tau, alpha, method, k)
     if looks and votes.n not in looks:
-        raise CertificationError(f"votes: found n = {votes.n}; expected one of the looks, {', '.join(map(str, looks))}")
+        raise CertificationError(
+            f"votes: found n = {votes.n}; expected one of the planned numbers of draws (`looks`): "
+            f"{', '.join(map(str, looks))}"
+        )
     check_votes(votes, tau, level, method, k)
     chosen, counts = chosen_class(votes, method)
     threshold = rejection_threshold(counts, tested_draws(votes, method), tau, level, method, k)
@@ -182,7 +185,10 @@ def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1)
     check_settings(tau, alpha, method, k)
     require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k)
     if votes.n0 < 1 and not METHODS[method].all_draws:
-        raise CertificationError("votes: found no selection draws; expected n0 >= 1. Only the method `holm` needs none")
+        raise CertificationError(
+            "votes: found no selection draws (n0 = 0); expected n0 >= 1. Draw the votes again with n0 >= 1, or use "
+            "the method `holm`, which needs no selection draws"
+        )
     if votes.selection.shape[0] > ABSTAIN:
         raise CertificationError(
             f"votes: found {votes.selection.shape[0]} classes; expected at most {ABSTAIN}, because label {ABSTAIN} "

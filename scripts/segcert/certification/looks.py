@@ -58,10 +58,14 @@ class Looks:
 
     def __post_init__(self) -> None:
         if not self.ns:
-            raise CertificationError("`looks`: found none; expected at least one number of draws. Write `looks: [100]`")
+            raise CertificationError(
+                "`looks`: found an empty list; expected at least one number of draws. Write, for example, `looks: "
+                "[100]`"
+            )
         if not 0 <= self.stop_at_abstention <= 1:
             raise CertificationError(
-                f"`stop_at_abstention`: found {self.stop_at_abstention}; expected a share of the pixels from 0 to 1"
+                f"`stop_at_abstention`: found {self.stop_at_abstention}; expected the share of pixels that may "
+                "abstain, a number from 0 to 1"
             )
 
     @classmethod

@@ -98,13 +98,15 @@ def median_interval(
     check_settings(tau, alpha, "segcertify")
     draws = np.asarray(values, dtype=np.float64)
     if draws.ndim != 1 or not len(draws):
-        raise CertificationError(f"values: found shape {draws.shape}; expected one value per draw, shape (n,)")
+        raise CertificationError(
+            f"values: found shape {draws.shape}; expected shape (n,), with one value for each draw"
+        )
     n = len(draws)
     enough = np.flatnonzero(p_value_table(n, tau) <= alpha / 2)
     if not len(enough):
         raise CertificationError(
-            f"values: found {n} draws, too few to bound the {tau} quantile with error probability {alpha / 2:g}; "
-            f"expected {smallest_draws(tau, alpha)} or more"
+            f"values: found {n} draws, which are too few to bound the {tau} quantile with error probability "
+            f"{alpha / 2:g}; expected {smallest_draws(tau, alpha)} or more"
         )
     upper = int(enough[0])
     low = np.sort(np.where(np.isnan(draws), -np.inf, draws))[n - upper]

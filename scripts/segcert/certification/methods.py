@@ -156,8 +156,8 @@ def require_feasible(
     least = _least_n(pixels, tau, alpha, method, n0, k)
     if n < least:
         raise CertificationError(
-            f"`n`: found {n}; with method {method}, tau {tau}, alpha {alpha} and {pixels} pixels, no pixel can be "
-            f"certified, even if all {n} votes agree. Write `n: {least}` or more"
+            f"`n`: found {n}, but with method {method}, tau {tau}, alpha {alpha} and {pixels} pixels, no pixel can "
+            f"be certified, even if all {n} votes agree. Write `n: {least}` or a larger number"
         )
 
 
@@ -176,7 +176,9 @@ def parse_looks(text: str) -> tuple[int, ...]:
     except ValueError:
         looks = (0,)
     if min(looks, default=1) < 1:
-        raise CertificationError(f"looks: found {text!r}; expected numbers of draws, for example 60,110,300")
+        raise CertificationError(
+            f"looks: found {text!r}; expected numbers of draws separated by commas, for example 60,110,300"
+        )
     return looks
 
 
@@ -186,13 +188,15 @@ def require_feasible_looks(
     """Raise CertificationError if looks do not increase, or if no votes could certify a pixel at one of them."""
     if any(earlier >= later for earlier, later in itertools.pairwise(looks)):
         raise CertificationError(
-            f"`looks`: found {list(looks)}; expected increasing numbers of draws. Write `looks: {sorted(set(looks))}`"
+            f"`looks`: found {list(looks)}; expected numbers of draws in increasing order, without repetition. Write "
+            f"`looks: {sorted(set(looks))}`"
         )
     least = _least_n(pixels, tau, alpha_per_look(alpha, looks), method, n0, k)
     if looks and looks[0] < least:
         raise CertificationError(
-            f"`looks`: found {looks[0]}; with method {method}, tau {tau}, {pixels} pixels and alpha {alpha} shared by "
-            f"{len(looks)} looks, no pixel can be certified, even if all {looks[0]} votes agree. Write {least} or more"
+            f"`looks`: found {looks[0]} as the first number of draws, but with method {method}, tau {tau}, {pixels} "
+            f"pixels and alpha {alpha} shared by {len(looks)} looks, no pixel can be certified, even if all "
+            f"{looks[0]} votes agree. Write {least} or a larger number as the first one"
         )
 
 
@@ -201,8 +205,8 @@ def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -
     least = smallest_draws(tau, alpha / measurements) if measurements else 0
     if draws < least:
         raise CertificationError(
-            f"`measurements`: found {draws} draws (n0 + n), too few to certify {measurements} measurements at tau "
-            f"{tau} and alpha {alpha}. Increase `n` by {least - draws}, or remove measurements"
+            f"`measurements`: found {draws} draws (n0 + n), which are too few to certify {measurements} measurements "
+            f"at tau {tau} and alpha {alpha}. Increase `n` by {least - draws}, or remove measurements"
         )
 
 
@@ -216,7 +220,7 @@ def _least_n(pixels: int, tau: float, alpha: float, method: str, n0: int, k: int
     check_settings(tau, alpha, method, k)
     if METHODS[method].takes_k and k >= pixels:
         raise CertificationError(
-            f"k: found {k}, which allows all {pixels} pixels to be wrong. Set `kfwer_k` to less than {pixels}"
+            f"k: found {k}, which allows all {pixels} pixels to be wrong. Set `kfwer_k` to a number below {pixels}"
         )
     return smallest_n(pixels, tau, alpha, method, n0, k)
 

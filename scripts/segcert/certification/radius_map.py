@@ -116,7 +116,10 @@ def map_budget(alpha: float, method: str) -> float:
 def check_radius_map(method: str) -> None:
     """Raise CertificationError if a method cannot certify a radius map."""
     if method not in METHODS or METHODS[method].weaker:
-        raise CertificationError(f"method: found {method!r}; expected segcertify or holm for a radius map")
+        raise CertificationError(
+            f"method: found {method!r}; expected `segcertify` or `holm`, because a radius map requires one of these "
+            "methods"
+        )
 
 
 def _wrong_class_floor(n: int, tau: float, level: float) -> int:

@@ -73,7 +73,7 @@ def find_run(name: str) -> Lineage:
         root, run = ".", name
     if not Path(root).is_dir():
         raise LineageError(
-            f"{name}: found no folder {root}. Specify a run as RUN, CHECKOUT:RUN or CHECKOUT/results/RUN"
+            f"{name}: the folder {root} does not exist. Specify a run as RUN, CHECKOUT:RUN or CHECKOUT/results/RUN"
         )
     return Lineage.read(run, root)
 
@@ -129,8 +129,9 @@ def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optio
     """
     if not path.exists():
         raise CompareError(
-            f"{path}: not found, so run {path.parent.name} is not finished. Run `snakemake --config "
-            f"run={path.parent.name}` with the run's other settings or, if its DVC pointers are in Git, `dvc pull`"
+            f"{path}: not found, so the run {path.parent.name} is not finished. Run `snakemake --config "
+            f"run={path.parent.name}` with the run's other settings. If the DVC pointers of the run are in Git, run "
+            "`dvc pull` instead"
         )
     try:
         return read_results(path, names, numbers, optional)
@@ -158,6 +159,6 @@ def _read_images(folder: Path) -> dict[str, str]:
             found |= {image: about["origin"]["image"] for image, about in images.items()}
         except (OSError, KeyError, ValueError) as error:
             raise CompareError(
-                f"{path}: not a complete votes file ({error}). Delete it and run snakemake again"
+                f"{path}: this is not a complete votes file ({error}). Delete it and run snakemake again"
             ) from error
     return found

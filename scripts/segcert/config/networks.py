@@ -60,7 +60,7 @@ class Augmentation(Movement):
         0.0,
         ge=0,
         lt=1,
-        description="Largest deviation of the contrast factor from 1, if a separate factor is drawn for each channel",
+        description="Largest deviation from 1 of a second contrast factor, which is drawn separately for each channel",
     )
 
 
@@ -121,7 +121,7 @@ class Denoiser(Training):
     """Settings of the diffusion model that denoises images for the segmenters, and of its training."""
 
     size: Literal["tiny", "small", "base", "large"] | None = Field(
-        None, description="Size of the network by name, instead of `channels` and `layers_per_block`"
+        None, description="Predefined size of the network, which replaces `channels` and `layers_per_block`"
     )
     channels: list[Channels] = Field(
         [16, 32, 64],
@@ -143,7 +143,7 @@ class Denoiser(Training):
         description="Noise levels in training. all: uniformly distributed over the steps of the schedule; range: "
         "log-uniformly distributed between `sigma_min` and `sigma_max`",
     )
-    sigma_min: Sigma = Field(0.2, description="Lowest noise level of `levels: range`, for pixel values in [0, 1]")
+    sigma_min: Sigma = Field(0.2, description="Lowest noise level for `levels: range`, for pixel values in [0, 1]")
     sigma_max: Sigma = Field(
         1.1, description="Highest noise level for `levels: range`. All `sigmas` should be within this range"
     )
@@ -183,8 +183,9 @@ class OwnModel(Section):
     )
     weights_key: str | None = Field(
         None,
-        description="Set of weights to use, such as `ema`, if the file in `weights` contains more than one that fits. "
-        "Give the keys that lead to the set, then the prefix of its tensor names, joined by dots",
+        description="Key of the weights to use, such as `ema`, if the file in `weights` contains several sets of "
+        "weights that fit the network. For nested dictionaries, join the keys with dots, and append the prefix of "
+        "the tensor names",
     )
     program: str | None = Field(
         None, description="File with an exported network, instead of `target`: TorchScript, or torch.export (.pt2)"
@@ -203,8 +204,8 @@ class OwnModel(Section):
     def _consistent(self) -> Self:
         if (self.target is None) == (self.program is None):
             raise ValueError(
-                "expected either `target` or `program`. Write, for example: `{target: monai.networks.nets:UNet, "
-                "arguments: {...}}` or `{program: network.pt2}`"
+                "found both `target` and `program`, or neither of them; expected exactly one. Write, for example: "
+                "`{target: monai.networks.nets:UNet, arguments: {...}}` or `{program: network.pt2}`"
             )
         if self.program and (self.weights or self.arguments):
             raise ValueError("`program` already contains the network and its weights. Delete `weights` and `arguments`")

@@ -26,14 +26,14 @@ class Config(Section):
     run: Name = Field("phantom", description="Name of the run; its files are in results/<run>/ and reports/<run>/")
     mirror: str | None = Field(
         None,
-        description="Folder or URL that contains the official archives and a SHA256SUMS file; null: download from the "
-        "official addresses",
+        description="Folder or URL of a mirror with the published archives and a SHA256SUMS file; null: download "
+        "the archives from their publishers",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Random seed for training and sampling")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Device that runs the networks; auto: a GPU if available, otherwise the CPU"
     )
-    replay: int = Field(0, ge=0, description="Number of images whose votes `snakemake audit` samples again")
+    replay: int = Field(0, ge=0, description="Number of images for which `snakemake audit` draws the votes again")
     compare: list[Name] = Field(
         [], description="Finished runs to compare with `snakemake compare`, such as [phantom, phantom-holm]"
     )
@@ -100,7 +100,9 @@ class Config(Section):
         "diffusion step whose noise level is sigma",
     )
     gpus: Count = Field(
-        1, description="Number of GPUs on one node across which each training run is split; ignored without a GPU"
+        1,
+        description="Number of GPUs, on a single node, across which each training run is split; ignored on a "
+        "machine without a GPU",
     )
     sigmas: list[Sigma] = Field(
         [0.25, 0.5, 1.0], min_length=1, description="Noise levels at which to certify, for pixel values in [0, 1]"
@@ -114,11 +116,15 @@ class Config(Section):
     looks: list[Count] = Field(
         [],
         description="Planned looks, such as [60, 110, 300]: numbers of estimation draws after which an image may be "
-        "certified. They share alpha and replace `n`. The draws of an image end at the first look at which at most "
-        "the share `stop_at_abstention` of its pixels abstains. Empty: one decision after `n` draws",
+        "certified. They share alpha and replace `n`. Sampling of an image stops at the first look at which the "
+        "share of abstaining pixels is at most `stop_at_abstention`. Empty: one decision after `n` draws",
     )
     stop_at_abstention: float = Field(
-        0.0, ge=0, le=1, description="With `looks`: share of pixels that may abstain when the draws of an image end"
+        0.0,
+        ge=0,
+        le=1,
+        description="With `looks`: largest share of abstaining pixels at which the sampling of an image stops "
+        "before the last look",
     )
     tau: float = Field(
         0.75,
@@ -135,10 +141,10 @@ class Config(Section):
     )
     method: Literal[tuple(METHODS)] = Field(  # type: ignore[valid-type]  # METHODS is the only list of names
         SEGCERTIFY.name,
-        description="Multiple-testing correction. segcertify: Holm over all pixels, with separate draws for selection "
-        "(n0) and estimation (n); holm: the same guarantee from all n0 + n draws, with a larger certified area. Weaker "
-        "guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by (the expected share of wrong pixels is "
-        "bounded)",
+        description="Multiple-testing correction. segcertify: Holm's method over all pixels, with separate draws "
+        "for selection (n0) and estimation (n); holm: the same guarantee from all n0 + n draws, with a larger "
+        "certified area. The methods `kfwer` and `by` give weaker guarantees: `kfwer` bounds the probability of "
+        "`kfwer_k` or more wrong pixels, and `by` bounds the expected share of wrong pixels",
     )
     kfwer_k: Count = Field(
         10,
@@ -147,8 +153,8 @@ class Config(Section):
     )
     noise: Literal["normal", "exact"] = Field(
         "normal",
-        description="Kind of noise. normal: float32 Gaussian noise; exact: Gaussian noise rounded to the grid of the "
-        "8-bit image in integer arithmetic, so that the guarantee also holds in floating point",
+        description="Kind of noise. normal: float32 Gaussian noise; exact: Gaussian noise that is rounded to the "
+        "gray levels of the 8-bit image in integer arithmetic, so that the guarantee also holds in floating point",
     )
     measurements: list[Measure] = Field(
         ["area", "cardiothoracic_ratio"],
@@ -157,8 +163,8 @@ class Config(Section):
     )
     decisions: list[str] = Field(
         ["cardiothoracic_ratio > 0.5"],
-        description="Comparisons of measurements with thresholds; a decision is certified if the entire certified "
-        "interval is on one side of the threshold",
+        description="Comparisons of measurements with thresholds; a decision is certified if the certified interval "
+        "of the measurement lies entirely on one side of the threshold",
     )
     keep_draws: bool = Field(
         False,
@@ -185,7 +191,7 @@ class Config(Section):
         for own, built_in in (("own_data", (*NAMES, "adm256")), ("own_models", ARCHITECTURES)):
             if taken := set(built_in) & set(getattr(self, own)):
                 raise ValueError(
-                    f"`{own}`: found {min(taken)!r}, a name that segcert itself uses. Choose a different name"
+                    f"`{own}`: found {min(taken)!r}, a name that is already used by segcert. Choose a different name"
                 )
         datasets, models = (*NAMES, *self.own_data), (*ARCHITECTURES, *self.own_models)
         for key in ("datasets", "splits", "exclude"):
@@ -194,8 +200,8 @@ class Config(Section):
         _require_known("models", self.models, models, "own_models")
         if self.run == "captions":
             raise ValueError(
-                "`run`: found `captions`; expected a different name, because segcert itself uses reports/captions. "
-                "Write, for example: `run: my-run`"
+                "`run`: found `captions`; expected a different name, because segcert already uses the folder "
+                "reports/captions. Write, for example: `run: my-run`"
             )
         return self
 
@@ -204,7 +210,7 @@ class Config(Section):
         rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # file names contain these digits
         if rounded != self.sigmas:
             raise ValueError(
-                f"`sigmas`: found {in_yaml(self.sigmas)}; expected at most six significant digits. "
+                f"`sigmas`: found {in_yaml(self.sigmas)}; expected numbers with at most six significant digits. "
                 f"Write `sigmas: {in_yaml(rounded)}`"
             )
         return self
@@ -227,12 +233,14 @@ class Config(Section):
         for name in self.models:
             if name in ARCHITECTURES:
                 often = ARCHITECTURES[name].halvings
-                halvings["segmenter.depth" if often is None else f"the network {name}"] = often or self.segmenter.depth
+                halvings["the U-Net (`segmenter.depth`)" if often is None else f"the network {name}"] = (
+                    often or self.segmenter.depth
+                )
         if "ddpm" in self.denoisers:
-            halvings["the levels of denoiser.channels"] = len(self.denoiser.layout[0]) - 1
+            halvings["the denoiser (`denoiser.channels`)"] = len(self.denoiser.layout[0]) - 1
         if "adm256" in self.denoisers:
             halvings["the denoiser adm256"] = 5
-        pooled = f"divided by `pool: {self.pool}`"
+        pooled = f"averaged over blocks of {self.pool} x {self.pool} pixels (`pool`)"
         divisors = {
             f"{pooled} and halved {halving} times by {reason}": self.pool * 2**halving
             for reason, halving in halvings.items()
@@ -286,9 +294,10 @@ class Config(Section):
         for name in self.denoisers:
             if name in schedules and lowest / self.pool < (floor := LEAST_NOISE[schedules[name]]):
                 warnings.append(
-                    f"`sigmas`: found {lowest:g}, which is {lowest / self.pool:.2g} for the denoiser {name} (divided "
-                    f"by `pool: {self.pool}`), less than the first step of its noise schedule. It treats the noise as "
-                    f"{floor:g}. Write a larger sigma, or a smaller `pool`"
+                    f"`sigmas`: found {lowest:g}. For the denoiser {name}, this is a noise level of "
+                    f"{lowest / self.pool:.2g} (sigma divided by `pool: {self.pool}`), which is below the first step "
+                    f"of its noise schedule. The denoiser treats the noise as if its level were {floor:g}. Write a "
+                    "larger sigma, or a smaller `pool`"
                 )
         if "adm256" in self.denoisers and self.image_size != self.pool * ADM_SIZE:
             warnings.append(

@@ -39,10 +39,11 @@ class OwnData(Section):
         None, description="Folder that contains the masks; a mask has the same name as its image, except for the suffix"
     )
     image_suffix: str = Field(
-        "", description="End of each image's file name, after the name of the image, such as .png; empty: any suffix"
+        "",
+        description="Suffix of the image files, which follows the name of the image, such as .png; empty: any suffix",
     )
     mask_suffix: str = Field(
-        "", description="End of each mask's file name, after the name of the image, such as _mask.png"
+        "", description="Suffix of the mask files, which follows the name of the image, such as _mask.png"
     )
     table: str | None = Field(
         None,
@@ -64,47 +65,56 @@ class OwnData(Section):
     )
     mask_orientation: Literal["displayed", "stored"] | None = Field(
         None,
-        description="Orientation of masks that have no orientation tag (EXIF) although their image has one. displayed: "
-        "drawn on the upright image; stored: drawn on the stored pixels; null: decided by the sizes",
+        description="Orientation of masks without an orientation tag (EXIF) whose images have such a tag. "
+        "displayed: the masks were drawn on the images as displayed; stored: the masks were drawn on the images as "
+        "stored; null: the orientation is inferred from the sizes of the mask and the image",
     )
     group_column: str | None = Field(
         None,
-        description="Table column that names the patient of each image, to keep patients in one split; null: the "
-        "column `group`, if the table has one",
+        description="Column of the table that identifies the patient of each image, so that all images of a patient "
+        "are in the same split; null: the column `group`, if the table has this column",
     )
     group_pattern: str | None = Field(
         None,
-        description="Regular expression whose capture group extracts the patient from an image's name, such as "
-        "^(\\d+)_; an alternative to `group_column`",
+        description="Regular expression with a capture group that matches the patient in the name of an image, such "
+        "as ^(\\d+)_; an alternative to `group_column`",
     )
     channels: Literal[1, 3] = Field(1, description="Number of channels: 1 for gray images, 3 for colour images")
     bits: int = Field(8, ge=1, le=16, description="Bit depth of the prepared images, such as 12 for most DICOM X-rays")
     window: tuple[float, float] | None = Field(
         None,
-        description="Stored pixel values that become black and white; for DICOM, values after the modality LUT (such "
-        "as Hounsfield units); null: the display range of each file",
+        description="Lowest and highest stored pixel value to display, which become black and white; for DICOM, "
+        "values after the modality LUT (such as Hounsfield units); null: the display range of each file",
     )
     pixel_size: tuple[float, float] | None = Field(
         None,
-        description="Height and width of one pixel in the patient, in mm; null: as stated in the files (DICOM files "
-        "state it)",
+        description="Physical height and width of a pixel, in mm; null: the pixel size that each file states, as "
+        "DICOM files do",
     )
     allow_empty: bool = Field(False, description="Accept masks that contain only background")
     any_orientation: bool = Field(
-        False, description="True if mirrored and rotated images are plausible (yes for skin, no for chest X-rays)"
+        False,
+        description="Allow mirrored and rotated images in training; set this to true for images without a fixed "
+        "orientation, such as photographs of skin, but not for chest X-rays",
     )
     left_out_limit: float = Field(
-        0.05, ge=0, le=1, description="Largest accepted share of images without a mask and masks without an image"
+        0.05,
+        ge=0,
+        le=1,
+        description="Largest accepted share of files without a counterpart, which are images without a mask and "
+        "masks without an image",
     )
     title: str = Field("", description="Title in the report; empty: the name of the data set")
     modality: str = Field("image", description="Imaging modality, shown in the report")
     licence: str = Field("not stated", description="Licence of the data set, shown in the report")
-    citation: str = Field("none", description="How to cite the data set, shown in the report")
+    citation: str = Field("none", description="Reference to cite for the data set, shown in the report")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.table and not (self.images and self.masks):
-            raise ValueError("found neither folders nor a table; expected `images` and `masks`, or `table`")
+            raise ValueError(
+                "found neither two folders nor a table; expected the keys `images` and `masks`, or the key `table`"
+            )
         if "background" not in self.values.values():
             raise ValueError(
                 "`values`: found no class named background. Write, for example: `values: {0: background, 255: lesion}`"
@@ -168,13 +178,13 @@ class Attack(Section):
         min_length=1,
         description="l2 norms of the attacks, as multiples of the certified radius; the test is most powerful near 3",
     )
-    steps: Count = Field(10, description="Number of steps of projected gradient ascent")
+    steps: Count = Field(10, description="Number of steps of projected gradient descent")
     copies: Count = Field(4, description="Number of noisy copies per step, over which the gradient is averaged")
     draws: int = Field(
         800,
         ge=10,
-        description="Largest number of noisy copies that test an image's certificate, without and under all its "
-        "attacks; the power of the test grows with it",
+        description="Largest number of noisy copies for testing the certificate of an image, including the copies "
+        "without an attack and the copies under every attack; a larger number gives the test more power",
     )
 
 

@@ -71,7 +71,7 @@ class File:
         try:
             data = self.load()
         except Exception as error:  # each archive library has its own errors
-            raise DataError(f"{self} cannot be read ({error}); get a new copy") from error
+            raise DataError(f"{self} cannot be read ({error}); get a new copy of the file") from error
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
             raise DataError(
                 f"{self} has changed since its digest was recorded; delete manifest.json and run snakemake again"

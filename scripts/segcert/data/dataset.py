@@ -104,9 +104,9 @@ def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) ->
         first, side = seen.setdefault(name, (image, split))
         if side != split:
             raise DataError(
-                f"{what}: {group} {name!r} is in two splits: image {first} is in {side}, image {image} is in {split}. "
-                f"Put all of its images into one split. To accept a published split file unchanged, add "
-                "`leaks: true` to it"
+                f"{what}: {group} {name!r} is in two splits: image {first} is in {side}, image {image} is in "
+                f"{split}. Put all images of the same group into one split. To use a published split file "
+                "unchanged, add `leaks: true` to the file"
             )
 
 
@@ -221,11 +221,14 @@ class PreparedDataset:
     def _checked(self, kind: str, name: str, digest: str) -> bytes:
         path = self.index.parent / kind / f"{name}.png"
         if not path.exists():
-            raise DataError(f"{path}: missing, but listed in {self.index}; delete {self.index} and run snakemake again")
+            raise DataError(
+                f"{path}: missing, although {self.index} lists this file; delete {self.index} and run snakemake again"
+            )
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
             raise DataError(
-                f"{path}: does not match its digest in {self.index}; delete {self.index} and run snakemake again"
+                f"{path}: the file does not match its digest in {self.index}; delete {self.index} and run snakemake "
+                "again"
             )
         return data
 

@@ -132,8 +132,8 @@ def decode(
         low, high = window
         if low >= (1 << image.bits) - 1 or high <= 0:
             raise DataError(
-                f"the image has {image.bits} bits per value; none of its possible values is in the window from {low} "
-                f"to {high}"
+                f"the image has {image.bits} bits per value. Choose a different window, because none of the possible "
+                f"values is in the window from {low} to {high}"
             )
         image = image.windowed(low, high)
     return image.inverted() if stored.inverted else image
@@ -214,7 +214,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
         if frames > 1 and file.format != "MPO":  # MPO: a JPEG photo, followed by previews in other sizes
             raise DataError(f"the file is an animation with {frames} frames; expected one image")
         if file.mode not in PILLOW_MODES and not file.mode.startswith("I"):
-            raise DataError(f"the file has {file.mode} colours; expected gray or RGB. Convert it to RGB")
+            raise DataError(f"the file has {file.mode} colours; expected gray or RGB. Convert the image to RGB")
         about = _described(file)
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):

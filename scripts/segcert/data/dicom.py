@@ -114,7 +114,8 @@ def read_dicom(
         return Displayed(planes, bits, spacing, tuple(applied))
     if window is not None:
         raise DataError(
-            f"the image has colour ({photometric}), but a window can be applied only to a gray image; omit the window"
+            f"the image is a colour image ({photometric}), but a window can be applied only to a gray image; omit "
+            "the window"
         )
     if photometric == "PALETTE COLOR":
         return _look_up_palette(dataset, stored, spacing)
@@ -199,12 +200,13 @@ def _check_bits(dataset: "Dataset") -> None:
         if (one in dataset) != (other in dataset):
             missing, present = (one, other) if one not in dataset else (other, one)
             raise DataError(
-                f"{missing}: missing, although {present} is present; the file does not define how to display the image"
+                f"{missing}: missing, although {present} is present, so the file does not define how the image is "
+                "displayed"
             )
     if dataset.get("PixelPresentation", "MONOCHROME") in ("COLOR", "MIXED"):
         raise DataError(f"PixelPresentation: found {dataset.PixelPresentation}; expected MONOCHROME or TRUE_COLOR")
     if "PresentationLUTSequence" in dataset:
-        raise DataError("PresentationLUTSequence: not supported; export the image as it is displayed")
+        raise DataError("PresentationLUTSequence: this attribute is not supported; export the image as it is displayed")
 
 
 def _frame_index(dataset: "Dataset", frame: int | None) -> int | None:
@@ -294,7 +296,9 @@ def _display_gray(
     from pydicom.pixels import apply_modality_lut
 
     if stored.ndim != 2:
-        raise DataError(f"the pixel data have the shape {stored.shape}; expected one gray image, (H, W)")
+        raise DataError(
+            f"the pixel data have the shape {stored.shape}; expected the shape (H, W) of a single gray image"
+        )
     applied = []
     values = apply_modality_lut(stored, dataset)
     lowest, highest = _modality_range(dataset)
@@ -345,7 +349,8 @@ def _modality_range(dataset: "Dataset") -> tuple[float, float]:
     slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
     if slope == 0 or not math.isfinite(slope * highest + intercept):
         raise DataError(
-            f"RescaleSlope: found {slope} with RescaleIntercept {intercept}; all values would be equal or infinite"
+            f"RescaleSlope: found {slope} with RescaleIntercept {intercept}; with these attributes, all values would "
+            "be equal or infinite"
         )
     return slope * lowest + intercept, slope * highest + intercept
 
@@ -373,7 +378,10 @@ def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.flo
     entries, _, bits = dataset.VOILUTSequence[0].LUTDescriptor
     if bits == 8 and (entries == 0 or entries > 256):
         # For such a table, pydicom 3.0 wrongly reduces the index modulo 256.
-        raise DataError(f"VOILUTSequence: {entries or 65536} 8-bit entries are not supported; pass `--window LOW HIGH`")
+        raise DataError(
+            f"VOILUTSequence: found {entries or 65536} entries of 8 bits; lookup tables of this kind are not "
+            "supported. Pass `--window LOW HIGH`"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns about floats, but rescaled values are usually whole numbers
         shown = apply_voi(values, dataset)
@@ -413,8 +421,8 @@ def _is_inverted(dataset: "Dataset") -> bool:
         raise DataError(f"PresentationLUTShape: found {shape}; expected IDENTITY or INVERSE")
     if monochrome1 and shape == "IDENTITY":
         raise DataError(
-            "PresentationLUTShape: found IDENTITY with MONOCHROME1. IDENTITY says that high values are bright, but "
-            "MONOCHROME1 says that they are dark"
+            "PresentationLUTShape: found IDENTITY with the PhotometricInterpretation MONOCHROME1. With IDENTITY, "
+            "high values are bright, but with MONOCHROME1, they are dark"
         )
     return monochrome1 or shape == "INVERSE"
 

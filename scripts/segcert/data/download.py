@@ -202,7 +202,7 @@ class _Transfer:
                 if self.reached // every > (self.reached - len(chunk)) // every:
                     log.info("%s: %d of %s bytes", self.what, self.reached, total or "?")
         if total not in (None, self.reached):
-            raise _FetchError(f"the stream ended after {self.reached} of {total} bytes", transient=True)
+            raise _FetchError(f"the connection was closed after {self.reached} of {total} bytes", transient=True)
 
 
 def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:

@@ -60,7 +60,7 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
         if not official:
             _check_content(about, archive, path)
         if official is False:
-            log.warning("%s: not the official release", path)
+            log.warning("%s: this file is not from the official release", path)
         entries.append({"name": name, "bytes": path.stat().st_size, "sha256": digest, "official": official})
     write_manifest(folder, about.name, entries, loose)
 
@@ -88,7 +88,7 @@ def _files_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
                     f"renamed to {rejected}. If the download was damaged, get a new copy. If the file is from a "
                     "mirror, add --config mirror=..."
                 )
-            log.warning("%s: not the published file; quarantined as %s", path, rejected)
+            log.warning("%s: this is not the published file; it was renamed to %s", path, rejected)
             continue
         if path.name != archive.name:
             log.info("%s: used as %s", path, archive.name)
@@ -144,9 +144,8 @@ def _check_content(about: Dataset, archive: Archive, path: Path) -> None:
             return
         found = f"contains no file {archive.holds}"
     raise DataError(
-        f"{path}: {found}. This file is not the expected archive {archive.name}. It was not used, and is now "
-        f"{_quarantine(path)}. "
-        f"{how_to_get(about, [archive])}"
+        f"{path}: {found}. This file is not the expected archive {archive.name}. The file was not used and was "
+        f"renamed to {_quarantine(path)}. {how_to_get(about, [archive])}"
     )
 
 

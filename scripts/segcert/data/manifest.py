@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 
 def _within_the_folder(name: str) -> str:
     if leads_out(name):
-        raise ValueError(f"the manifest lists {name!r}, which is outside its folder")
+        raise ValueError(f"the manifest lists {name!r}, which is outside the folder of the manifest")
     return name
 
 

@@ -94,8 +94,8 @@ def prepare(
     total = len(found.pairs) + len(alone)
     if len(alone) > about.left_out_limit * total:
         raise DataError(
-            f"{about.name}: {len(alone)} of {total} images and masks have no counterpart, more than the allowed "
-            f"{about.left_out_limit:.0%}: "
+            f"{about.name}: {len(alone)} of {total} images and masks have no counterpart, which is more than the "
+            f"allowed {about.left_out_limit:.0%}: "
             f"{_listed([(each.reason, str(each)) for each in alone])}\n"
             f"{_advice(about, [each.name for each in alone], total)}"
         )
@@ -116,7 +116,7 @@ def prepare(
         if lossy:  # trained networks record this too, so that no remark is needed when a JPEG file is certified
             card["lossy"] = True
         (new / "dataset.json").write_text(json.dumps(card, indent=2) + "\n")
-    log.info("%s: %d images prepared, %d left out", about.name, len(rows), len(left_out))
+    log.info("%s: %d images were prepared, and %d were excluded", about.name, len(rows), len(left_out))
     return digests_of(rows, folder)
 
 
@@ -129,19 +129,19 @@ def _assign_splits(
         if unknown := sorted(set(names) - known):
             raise DataError(
                 f"`{key}`: {about.name} has no image {unknown[0]!r}; its first image is {min(known)!r}. Correct the "
-                "name (in YAML, names that are numbers need quotes)"
+                "name (in YAML, write a name that consists of digits in quotes)"
             )
     for pair in found.pairs:
         if not NAME.fullmatch(pair.name) or len(pair.name.encode()) > LONGEST:
             raise DataError(
-                f"{about.name}: found the image name {pair.name!r}; expected no slash, leading dot, line break or "
-                f"other control character, and at most {LONGEST} bytes of UTF-8. Rename the file, or give it a name in "
-                "a `table`"
+                f"{about.name}: found the image name {pair.name!r}; expected a name of at most {LONGEST} bytes in "
+                "UTF-8, without slashes, leading dots, line breaks or other control characters. Rename the file, or "
+                "give it a name in a `table`"
             )
         if not GROUP.fullmatch(pair.group):
             raise DataError(
-                f"{about.name}: found the {about.group} {pair.group!r} for {pair.name}; expected no line break or "
-                "other control character"
+                f"{about.name}: found the {about.group} {pair.group!r} for {pair.name}; expected a name without line "
+                "breaks or other control characters"
             )
     splits = {pair.name: rule.split_of(ImageKey(about.name, pair.name, pair.group, pair.part)) for pair in found.pairs}
     left_out = list(found.left_out)
@@ -228,7 +228,10 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
             raise DataError(f"{pair.name}: {error}") from error
     image, mask = image.resized(form.image_size), resize_mask(mask, form.image_size, len(about.classes))
     if not mask.any() and not about.allow_empty:
-        raise DataError(f"{pair.name} has an empty mask at {form.image_size}x{form.image_size}; increase `image_size`")
+        raise DataError(
+            f"{pair.name} has an empty mask after resizing to {form.image_size}x{form.image_size} pixels; increase "
+            "`image_size`"
+        )
     pixels = image.pixels[0] if len(image.pixels) == 1 else image.pixels.transpose(1, 2, 0)
     paths = [folder / kind / f"{pair.name}.png" for kind in ("images", "masks")]
     write_png(paths[0], np.ascontiguousarray(pixels, np.uint8 if about.bits <= 8 else np.uint16))

@@ -178,7 +178,7 @@ class Raster:
 def check_size(height: int, width: int, limit: int | None) -> None:
     """Raise DataError if an image has more than `limit` pixels. None means that any size is allowed."""
     if limit is not None and height * width > limit:
-        raise DataError(f"the image is {width}x{height}; the limit is {limit} pixels")
+        raise DataError(f"the image is {width}x{height} pixels; the limit is {limit} pixels in total")
 
 
 def pixel_shape(across: float, down: float) -> PixelSize | None:

@@ -183,8 +183,8 @@ class OwnFolder:
             ) from error
         if image.bits > chosen["bits"] and not chosen["window"]:
             raise DataError(
-                f"the file has {image.bits} bits per value; write `bits: {image.bits}` in own_data.{self.name} to keep "
-                "all of them, or choose a range of stored values with `window: [low, high]`"
+                f"the file has {image.bits} bits per value; write `bits: {image.bits}` in own_data.{self.name} to "
+                "keep all bits, or choose a range of stored values with `window: [low, high]`"
             )
         try:
             image = image.with_channels(chosen["channels"])

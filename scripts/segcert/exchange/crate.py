@@ -88,7 +88,8 @@ def write_crate(
     software = Path(software or root)
     if out.exists() and not (out / CRATE).exists() and not (out.is_dir() and not any(out.iterdir())):
         raise CrateError(
-            f"{out}: exists and is not a crate; expected a crate, an empty folder or a new path. Change --out"
+            f"{out}: this folder exists and is not a crate; expected a crate, an empty folder or a new path. Choose "
+            "a different --out"
         )
     if not (software / WORKFLOW).exists():
         raise CrateError(

@@ -162,7 +162,10 @@ class Contents:
                     )
             for path, sha256 in job.inputs.items():
                 if self.made.get(path, sha256) != sha256:
-                    raise CrateError(f"{path}: was made again after the job `{job.name}` read it. Run snakemake first")
+                    raise CrateError(
+                        f"{path}: this file was made again after the job `{job.name}` read it, so the run is not up "
+                        "to date. Run snakemake first"
+                    )
         for path, sha256 in self.files.items():
             found = file_digest(root / path) if (root / path).is_file() else "nothing"
             if found != sha256:

@@ -62,7 +62,9 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
         # Programs differ in which of two members with the same name they read, and in how they treat other kinds of
         # members.
         if len(set(names)) < len(names) or not all(name.endswith(SUFFIX) for name in names):
-            raise self._damaged(ValueError(f"found the members {', '.join(names)}; expected different arrays"))
+            raise self._damaged(
+                ValueError(f"found the members {', '.join(names)}; expected only arrays, each with a different name")
+            )
         self._members = {name.removesuffix(SUFFIX): name for name in names}
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
@@ -107,4 +109,4 @@ def _check(member: IO[bytes], size: int) -> None:
     if claimed != there:
         raise ValueError(f"found {there} bytes; expected {claimed}, for an array of shape {shape} and type {dtype}")
     if claimed > psutil.virtual_memory().available:
-        raise ValueError(f"reading this array takes {claimed >> 20} MiB, more than the free memory")
+        raise ValueError(f"reading this array takes {claimed >> 20} MiB, which is more than the free memory")

@@ -72,7 +72,7 @@ def _refusals_named(path: Path) -> Iterator[None]:
             raise  # not a file system error, or about another file
         what = os.strerror(number) if number else str(error)
         advice = f"; {ADVICE[number]}" if number in ADVICE else ""
-        raise OSError(number, f"{what}; nothing was written to it{advice}", str(path)) from error
+        raise OSError(number, f"{what}; nothing was written to this path{advice}", str(path)) from error
 
 
 def _refusal(error: BaseException) -> int | None:

@@ -224,6 +224,6 @@ def _check(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None
     if any(problems.values()):
         found = "; ".join(f"{len(names)} {problem} (first: {names[0]})" for problem, names in problems.items() if names)
         raise ModelError(
-            f"the checkpoint has a different architecture ({len(shapes)} tensors expected): {found}. "
+            f"the tensors of the checkpoint do not fit the architecture, which has {len(shapes)} tensors: {found}. "
             "Use 256x256_diffusion_uncond.pt of openai/guided-diffusion, or pass the layout of this checkpoint"
         )

@@ -98,7 +98,7 @@ def read_checkpoint(source: str | Path) -> dict[str, Found]:
         raise ModelError(f"{source}: missing; expected a file of weights (a state dict)")
     if source.is_dir():
         raise ModelError(
-            f"{source}: is a folder; expected a file of weights (a state dict). Name a file in this folder"
+            f"{source}: is a folder; expected a file of weights (a state dict). Specify a file in this folder"
         )
     content = _load(source)
     tensors: dict[str, Found] = {}
@@ -126,7 +126,7 @@ def _load(source: Path) -> Any:
     names = _members(source)
     if names and not any(name.endswith("data.pkl") for name in names) and kind_of(source) is None:
         raise ModelError(
-            f"{source}: is a zip archive of {', '.join(names[:SHOWN])}; unpack it and name one of the files"
+            f"{source}: is a zip archive of {', '.join(names[:SHOWN])}; unpack it and specify one of the files"
         )
     if kind := kind_of(source):
         raise ModelError(

@@ -66,13 +66,16 @@ class DiffusionDenoiser(nn.Module):
         check_schedule(alphas_cumprod)
         if not 1 <= steps <= len(alphas_cumprod):
             raise ModelError(
-                f"steps: found {steps}; expected 1 to {len(alphas_cumprod)}, the steps of the noise schedule"
+                f"steps: found {steps}; expected 1 to {len(alphas_cumprod)}, which is the number of steps in the "
+                "noise schedule"
             )
         if isinstance(unet, UNet2DModel):
             check_unet(unet.config, len(alphas_cumprod))
         elif type(unet).__module__.startswith("diffusers."):
             found = type(unet).__name__
-            raise ModelError(f"unet: found a {found}; expected a UNet2DModel, whose inputs are an image and a step")
+            raise ModelError(
+                f"unet: found a {found}; expected a UNet2DModel, which takes an image and a diffusion step as inputs"
+            )
         self.unet = unet
         self.register_buffer("alphas_cumprod", alphas_cumprod)
         self._schedule = alphas_cumprod.detach().cpu()  # can be read without waiting for a GPU
@@ -105,8 +108,9 @@ class DiffusionDenoiser(nn.Module):
             )
         if height % divisor or width % divisor:
             raise ModelError(
-                f"{self.name}: found an image of {height} x {width} pixels; expected multiples of {divisor}, because "
-                "the denoiser halves the resolution several times. Choose a different image size"
+                f"{self.name}: found an image of {height} x {width} pixels; expected a height and a width that are "
+                f"multiples of {divisor}, because the denoiser halves the resolution several times. Choose a "
+                "different image size"
             )
         self.timestep(sigma)
 
@@ -167,8 +171,7 @@ class DiffusionDenoiser(nn.Module):
             found = tuple(predicted.shape) if isinstance(predicted, Tensor) else f"a {type(output).__name__}"
             raise ModelError(
                 f"{self.name}: its network returned {found} for images of shape {expected}; expected an object whose "
-                f"attribute "
-                "`sample` is a tensor of this shape, as UNet2DModel returns"
+                "attribute `sample` is a tensor of this shape, such as a UNet2DModel returns"
             )
         predicted = predicted[:, :wanted]
         if wanted != channels:

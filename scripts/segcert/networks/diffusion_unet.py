@@ -75,11 +75,12 @@ def load_unet(folder: Path, steps: int, learns_variance: bool) -> UNet2DModel:
         fit(config, UNetConfig)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{about}: not the network of a denoiser ({error}). Write it with unet.save_pretrained"
+            f"{about}: does not describe the network of a denoiser ({error}). Write the file with unet.save_pretrained"
         ) from error
     if (name := config.get("_class_name")) != UNET:
         raise ModelError(
-            f"{about}: `_class_name`: found {name!r}; expected {UNET}, whose inputs are an image and a step"
+            f"{about}: `_class_name`: found {name!r}; expected {UNET}, which takes an image and a diffusion step as "
+            "inputs"
         )
     try:
         check_unet(config, steps, learns_variance)
@@ -122,14 +123,14 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
     if stated.out_channels not in outputs:
         raise ModelError(
             f"`out_channels`: found {stated.out_channels}; expected {' or '.join(map(str, outputs))} for {channels} "
-            f"input channels. A network that also learns variances has {2 * channels}, and its scheduler_config.json "
-            'contains "variance_type": "learned_range"'
+            f"input channels. A network that also learns variances has {2 * channels} output channels, and its "
+            'scheduler_config.json contains "variance_type": "learned_range"'
         )
     for key in ("class_embed_type", "num_class_embeds"):
         if (found := getattr(stated, key)) is not None:
             raise ModelError(
-                f"`{key}`: found {found!r}, for a network that takes a class as input; expected null. Use a denoiser "
-                "that was trained without classes"
+                f"`{key}`: found {found!r}, which means that the network takes a class as input; expected null. Use "
+                "a denoiser that was trained without classes"
             )
     if stated.center_input_sample:
         raise ModelError(
@@ -139,7 +140,8 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
     if stated.time_embedding_type not in {"positional", "learned"}:
         raise ModelError(
             f"`time_embedding_type`: found {stated.time_embedding_type!r}; expected 'positional' or 'learned'. A "
-            "network with 'fourier' embeddings takes a noise level instead of a step (variance exploding)"
+            "network with 'fourier' embeddings (a variance-exploding model) takes a noise level instead of a "
+            "diffusion step"
         )
     if stated.num_train_timesteps not in (steps, None):
         raise ModelError(
@@ -150,8 +152,8 @@ def check_unet(config: Mapping[str, Any], steps: int, learns_variance: bool | No
     for key, value in config.items():
         if key not in known and not key.startswith("_") and value not in (None, False):
             raise ModelError(
-                f"`{key}`: found {value!r}, a key that {UNET} does not have, so its effect on the network is unknown. "
-                "If the key has no effect, delete it"
+                f"`{key}`: found {value!r}, but {UNET} has no such key, so the effect of the key on the network is "
+                "unknown. If the key has no effect, delete it"
             )
 
 
@@ -183,13 +185,13 @@ def _built(config: dict[str, Any], weights: Path) -> UNet2DModel:
             sketch(torch.zeros(1, sketch.config.in_channels, side, side), torch.zeros((), dtype=torch.long))
         size = sum(math.prod(tensor.shape) for tensor in sketch.state_dict().values())
         if size > max(weights.stat().st_size, ALWAYS):  # a weight takes at least one byte
-            raise ValueError(f"it has {size} weights, more than {weights.name} can contain")
+            raise ValueError(f"the network has {size} weights, which is more than {weights.name} can contain")
         return UNet2DModel.from_config(config)
     except Exception as error:  # diffusers raises many kinds of errors for bad values
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"a {UNET} for images cannot be built from it ({type(error).__name__}: {reason}). Restore the file that "
-            "unet.save_pretrained wrote"
+            f"a {UNET} for images cannot be built from this file ({type(error).__name__}: {reason}). Restore the "
+            "file that unet.save_pretrained wrote"
         ) from error
 
 

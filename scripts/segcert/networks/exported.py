@@ -100,8 +100,8 @@ class ExportedNetwork(nn.Module):
             _replace_devices(self.program, device)
         elif _devices(self.program):  # a program that has run cannot be changed
             raise ModelError(
-                f"`program`: the exported network creates constants on {self._device}; load it again "
-                f"to run it on {device}"
+                f"`program`: the exported network creates constants on {self._device}; load the network again to run "
+                f"it on {device}"
             )
         self._device = device
 
@@ -203,8 +203,8 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
                 objects = True
         if objects:
             raise ModelError(
-                f"{path}: {member} contains pickled objects, so the file is not loaded. Export the network again so "
-                "that it contains only plain tensors, and with images as its only example input"
+                f"{path}: {member} contains pickled objects, so the file is not loaded. Export the network again: it "
+                "must contain only plain tensors, and images must be its only example input"
             )
 
 

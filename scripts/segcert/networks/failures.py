@@ -37,7 +37,7 @@ def refuse(error: Exception, network: Any, images: Tensor) -> NoReturn:
         parameters = network.parameters() if isinstance(network, nn.Module) else ()
         types = sorted({str(each.dtype) for each in parameters if each.is_floating_point()})
         raise ModelError(
-            f"does not accept values of type {images.dtype} ({line}); type of its weights: "
+            f"does not accept values of type {images.dtype} ({line}); the type of its weights is "
             f"{', '.join(types) or 'unknown'}. Call model.float(), and convert constants with `.to(x.dtype)`; export "
             "an exported network again"
         ) from error

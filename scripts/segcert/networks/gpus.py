@@ -53,5 +53,10 @@ def claim_gpus(count: int, folder: str | Path | None = None) -> list[str]:
             return list(claimed)
     for held in claimed.values():
         held.release()
-    log.warning("GPUs: %d of %d are free, but this job needs %d; it shares all", len(claimed), len(visible), count)
+    log.warning(
+        "GPUs: %d of %d are free, but this job needs %d; it shares all GPUs with other jobs",
+        len(claimed),
+        len(visible),
+        count,
+    )
     return visible

@@ -77,7 +77,8 @@ def read_schedule(folder: Path) -> NoiseSchedule:
         stated = fit(config, SchedulerConfig)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{path}: not the noise schedule of a denoiser ({error}). Write it with scheduler.save_pretrained"
+            f"{path}: does not describe the noise schedule of a denoiser ({error}). Write the file with "
+            "scheduler.save_pretrained"
         ) from error
     name = config.get("_class_name")
     if not isinstance(name, str) or name not in SCHEDULERS:
@@ -92,15 +93,15 @@ def read_schedule(folder: Path) -> NoiseSchedule:
     foreign -= _keys_of(name)
     for key in foreign and sorted(foreign - (set().union(*map(_keys_of, SCHEDULERS)) - TRAINING)):
         raise ModelError(
-            f"{path}: `{key}`: found {config[key]!r}, a key that {name} does not have, so its effect on the network is "
-            "unknown. If it only affects how samples are drawn, delete it"
+            f"{path}: `{key}`: found {config[key]!r}, but {name} has no such key, so the effect of the key on the "
+            "network is unknown. If the key only affects how samples are drawn, delete it"
         )
     try:
         scheduler = scheduler_class(name).from_config(config)
     except Exception as error:  # diffusers raises many kinds of errors for bad values
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"{path}: {name} cannot be built from it ({type(error).__name__}: {reason}). Write the file with "
+            f"{path}: {name} cannot be built from this file ({type(error).__name__}: {reason}). Write the file with "
             "scheduler.save_pretrained"
         ) from error
     alphas_cumprod: Tensor = scheduler.alphas_cumprod
@@ -116,8 +117,9 @@ def read_schedule(folder: Path) -> NoiseSchedule:
         check_schedule(alphas_cumprod)
         if len(alphas_cumprod) != stated.num_train_timesteps:
             raise ModelError(
-                f"`trained_betas`: found {len(alphas_cumprod)} values; expected `num_train_timesteps`, which is "
-                f"{stated.num_train_timesteps}. Write the number of steps with which the network was trained"
+                f"`trained_betas`: found {len(alphas_cumprod)} values; expected as many values as "
+                f"`num_train_timesteps` states, which is {stated.num_train_timesteps}. Write the number of steps "
+                "with which the network was trained"
             )
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error

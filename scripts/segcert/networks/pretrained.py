@@ -92,6 +92,6 @@ def import_pretrained(
         raise ModelError(f"{source}: {error}") from error
     if key:
         about["weights_key"] = key
-        log.info("%s: the weights are below %s", source, key)
+        log.info("%s: the weights are stored under the key %s", source, key)
     check_output(model, str(source), shape, classes)
     save_segmenter(folder, model, {"architecture": architecture, "arguments": dict(arguments or {}), **about})

@@ -82,7 +82,8 @@ def require_finite(output: Tensor, network: Any, name: str, image: str) -> None:
     broken = [key for key, tensor in named if tensor.is_floating_point() and bool(tensor.isnan().any())]
     if broken:
         raise ModelError(
-            f"{name}: its weights contain NaN ({broken[0]}), so its training failed. Use an earlier checkpoint"
+            f"{name}: its weights contain NaN ({broken[0]}), which means that its training failed. Use an earlier "
+            "checkpoint"
         )
     raise ModelError(
         f"{name}: its output for {image} is not finite. Look for a division by a value that can be 0, such as a "

@@ -100,7 +100,7 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         exported = load_exported(weights)
         if exported.kind != config["program"]:
             raise ModelError(
-                f"{weights}: found a {exported.kind} file; expected {config['program']}, as {about} states. "
+                f"{weights}: found a {exported.kind} file; expected {config['program']}, according to {about}. "
                 "Import the network again, or correct `program` in a config.json that you wrote"
             )
         return exported, config
@@ -140,7 +140,9 @@ def _require_room(config: Mapping[str, Any], weights: Path) -> None:
         ) from error
     size = sum(math.prod(tensor.shape) for tensor in state.values())
     if size > max(weights.stat().st_size, ALWAYS):  # a weight takes at least one byte
-        raise ModelError(f"the network has {size} weights, more than {weights.name} can contain; correct `arguments`")
+        raise ModelError(
+            f"the network has {size} weights, which is more than {weights.name} can contain; correct `arguments`"
+        )
 
 
 def _built_in(architecture: str) -> Callable[..., nn.Module] | None:
@@ -166,7 +168,8 @@ def _imported(target: str) -> Callable[..., Any]:
         ) from error
     if not callable(found):
         raise ModelError(
-            f"architecture {target!r}: is a {type(found).__name__}; expected a class or function that returns a network"
+            f"architecture {target!r}: is of type {type(found).__name__}; expected a class or a function that "
+            "returns a network"
         )
     if not _returns_network(found):
         raise ModelError(

@@ -89,12 +89,16 @@ def plan_image(
         lines.append(f"(for an image with one channel; for a colour image, pass --shape 3x{shape})")
     lines += [
         f"To certify any pixel: n >= {needs.least_n}. To certify any measurement: n0 + n >= {needs.least_draws}",
-        "Draws that certify a pixel with probability 0.95, by the share of noisy copies on which it has its class:",
+        "Draws that certify a pixel with probability 0.95, by the share of noisy copies on which the pixel has its "
+        "class:",
     ]
     for share, needed in needs.needed.items():
         text = "no number of draws (share <= tau)" if needed is None else f"n = {needed[1]} to {needed[0]}"
         lines.append(f"  {share:5.0%}  {text}")
-    lines.append("(first number: if nine tenths of the pixels are certified too; second: if no other pixel is)")
+    lines.append(
+        "(The first number applies if nine tenths of the pixels are also certified, and the second if no other "
+        "pixel is.)"
+    )
     return "\n".join(lines)
 
 
@@ -188,8 +192,8 @@ def _sums(forecast: Forecast) -> str:
         lines.append(f"  {quantity(seconds, TIME):>8}  {measurement}")
     least, most = forecast.rates
     lines.append(
-        f"  Measurements on {forecast.hardware} range from {least:,.0f} to {most:,.0f} GFLOP/s; the times may be off "
-        "by the same factor."
+        f"  Measurements on {forecast.hardware} range from {least:,.0f} to {most:,.0f} GFLOP/s; the estimated times "
+        "may be wrong by the same factor."
     )
     return "\n".join(lines)
 

@@ -78,9 +78,8 @@ def require_plain_paths(*places: Path) -> None:
         if odd := sorted(UNQUOTED.intersection(str(place))):
             raise PlanError(
                 f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path; a job's shell would interpret such "
-                "characters. Move the checkout, and the environment with it, to a path of letters, digits and / . _ "
-                "- + , @ = ~ ^, "
-                "then run: make run"
+                "characters. Move the checkout, and the environment with it, to a path that contains only letters, "
+                "digits and the characters / . _ - + , @ = ~ ^, then run: make run"
             )
 
 

@@ -135,7 +135,7 @@ def pull_from_remote(folders: Sequence[str], root: str | Path = ".") -> None:
     """
     pointers = [folder for folder in folders if Path(root, _pointer(folder)).exists()]
     if others := [_pointer(folder) for folder in folders if folder not in pointers]:
-        log.warning("%s: not found in this commit, so no files are pulled for it", ", ".join(others))
+        log.warning("%s: not found in this commit, so no files are pulled", ", ".join(others))
     if pointers and run_dvc("--wait-for-lock", "pull", *map(_pointer, pointers), root=root).returncode:
         with contextlib.suppress(SystemExit):  # DVC has already reported that the remote cannot be reached
             if absent := _missing(pointers, root, remote=True):

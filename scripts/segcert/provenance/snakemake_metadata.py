@@ -210,7 +210,12 @@ def _read_contents(root: Path) -> dict[str, list[str]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        log.warning("%s: not packed metadata (%s); to restore it: dvc checkout --force %s", CONTENTS, error, POINTER)
+        log.warning(
+            "%s: this file does not contain packed metadata (%s); to restore it: dvc checkout --force %s",
+            CONTENTS,
+            error,
+            POINTER,
+        )
         return {}
     return contents
 

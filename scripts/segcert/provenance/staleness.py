@@ -151,7 +151,7 @@ def set_times(times: Mapping[str, float], root: str | Path = ".") -> None:
             os.utime(Path(root, name), (seconds, seconds))
         except OSError as error:
             log.warning(
-                "%s: its time cannot be set (%s); Snakemake may miss a change or refuse an output",
+                "%s: the modification time cannot be set (%s); Snakemake may overlook a change or reject an output",
                 name,
                 error,
             )

@@ -86,8 +86,8 @@ class Sidecars:
             if wrong:
                 path.unlink()
                 raise BucketError(
-                    f"{', '.join(wrong)}: the copy from the bucket differs from the file that its job made, according "
-                    f"to {path}. It was renamed to *.rejected, and the next attempt fetches it again"
+                    f"{', '.join(wrong)}: the copy from the bucket differs from the file that the job made, "
+                    f"according to {path}. The copy was renamed to *.rejected, and the next attempt fetches it again"
                 )
         for packed in (path for path in self.fetched if path.endswith(PACKED)):
             record = records[Path(packed.removesuffix(PACKED) + SUFFIX)]
@@ -267,5 +267,5 @@ def _end_time(record: bytes) -> float:
         values: dict[str, Any] = json.loads(record) if record else {}
         return float(values.get("endtime") or -1)
     except (AttributeError, TypeError, ValueError) as error:
-        log.warning("one of Snakemake's records cannot be read (%s); it is ignored", error)
+        log.warning("one of Snakemake's records cannot be read (%s); this record is ignored", error)
         return -1

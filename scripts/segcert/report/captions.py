@@ -103,33 +103,36 @@ PRINTED = [name for name, figure in FIGURES.items() if figure.printed]
 
 INTERVALS = "Brackets contain 95% confidence intervals of the means."
 TABLES = {
-    "main": "Dice, Dice of the vote, certified Dice and abstention of each model. Values are means over test images, "
+    "main": "Dice, Dice of the vote, certified Dice and abstention of each model. Values are means over test images "
     f"and over the classes in each image. {INTERVALS}",
     "classes": f"Results for each structure: means over test images. {INTERVALS} Areas are in pixels. The first area "
     "column contains the area in the ground truth.",
     "pairings": "Certified Dice of each pairing of training regime and denoiser, minus that of the baseline on the "
-    "same images. Values are means over images, and over the classes in each image. Brackets contain 95% "
-    "confidence intervals of the mean differences. The baseline is the segmenter trained with noise, without a "
-    "denoiser. If the run lacks this segmenter, the baseline column shows how the segmenter used instead was trained.",
-    "measurements": "Certified intervals, by median smoothing, of values measured on the segmentation, such as areas: "
-    "means over test images. Each interval bounds the median of the value over noisy copies, for any perturbation "
-    "within the radius. It does not bound the value of a single prediction. All measurements of an image share an "
-    "error probability alpha, which is in addition to the alpha of its pixels. Clean: value for the prediction "
-    "without noise. Width: width of the interval relative to the median. Decided: numbers of images whose interval is "
-    "above the threshold, is below it, or contains it. Then follow the numbers of decisions (above or below) that are "
-    "right and wrong by the ground truth. An interval is unbounded if at least one end is infinite, for example "
-    "because a structure is absent from too many noisy copies.",
+    "same images. Values are means over images, and over the classes in each image. Brackets contain 95% confidence "
+    "intervals of the mean differences. The baseline is the segmenter trained with noise, without a denoiser. If "
+    "the run does not contain this segmenter, a different segmenter is the baseline, and the baseline column shows "
+    "how it was trained.",
+    "measurements": "Certified intervals, by median smoothing, of values measured on the segmentation, such as "
+    "areas: means over test images. Each interval bounds the median of the value over noisy copies, for any "
+    "perturbation within the radius. It does not bound the value of a single prediction. All measurements of an "
+    "image share an error probability alpha, which is in addition to the alpha of its pixels. Clean: value for the "
+    "prediction without noise. Width: width of the interval relative to the median. Decided: numbers of images "
+    "whose interval is above the threshold, below the threshold, or contains the threshold. These numbers are "
+    "followed by the numbers of decisions (above or below) that are right and wrong according to the ground truth. "
+    "An interval is unbounded if at least one end is infinite, for example because a structure is absent from too "
+    "many noisy copies.",
     "attacks": "Attacks on certified images at multiples of the certified radius. The attack is projected gradient "
     "descent on the smoothed model. It aims at the certified pixel with the fewest votes. Clean share: share of new "
-    "noisy copies on which this pixel keeps its class. Share: the same under the attack. Least share: the smallest "
-    "share under the attack that the certificate allows. An image is refuted if the share is significantly smaller, "
-    "which points to a wrong radius or noise level. If both are right, this has a probability of at most 0.001 per "
-    "image, for all norms together. Strength: fall of the share relative to a perfect attack on a half-space, in "
-    "normal quantiles. Power: probability with which the test would have refuted a radius overstated by a factor of "
-    "1.5. It is exact for a half-space with the measured clean share and strength. If the power is low, a certificate "
-    "that is not refuted says little. The test sees neither a radius that is too small nor errors at other pixels or "
-    "images. Changed: number of certified pixels that have their class on at most half of the copies. A close vote can "
-    "cause this by chance.",
+    "noisy copies on which this pixel keeps its class. Share: share of attacked noisy copies on which the pixel "
+    "keeps its class. Least share: the smallest share under the attack that the certificate allows. An image is "
+    "refuted if the share is significantly smaller, which points to a wrong radius or noise level. If both are "
+    "right, an image is refuted with a probability of at most 0.001, for all norms together. Strength: decrease of "
+    "the share under the attack, in normal quantiles, relative to the decrease under a perfect attack on a "
+    "half-space. Power: probability with which the test would have refuted a radius overstated by a factor of 1.5. "
+    "The power is exact for a half-space with the measured clean share and strength. If the power is low, a "
+    "certificate that is not refuted says little. The test cannot detect a radius that is too small, or errors at "
+    "other pixels or in other images. Changed: number of certified pixels that keep their class on at most half of "
+    "the attacked copies. If the vote at a pixel is close, this can happen by chance.",
     "denoisers": "PSNR and SSIM of noisy and denoised validation images, clipped to [0, 1]: means over images. Higher "
     "values mean better restored images. The method ddpm is the denoiser trained for this run.",
     "budget": "Forecasts of certified Dice, abstention and certified area for different numbers of draws, by method. "
@@ -138,11 +141,12 @@ TABLES = {
     "pixels with a smaller certified radius abstain. One alpha covers all pixels and radii of an image, so slightly "
     "fewer pixels are certified than by a certificate for a single radius. Worst-case Dice is a lower bound for the "
     f"smoothed model; for a mean over N images, its error probability is up to N times alpha. {INTERVALS}",
-    "claims": "Claims of Laousy et al. (2023) and of this project, tested on this run. Values are mean differences on "
-    "the same images, with 95% confidence intervals. A claim holds if its entire interval is on the claimed side of "
-    "zero, and does not hold if it is on the opposite side. A claim about a margin is tested against this margin "
-    "instead of zero. Otherwise, it cannot be said whether the claim holds. A claim is not tested if the run lacks a "
-    "network or noise level that the claim needs. Intervals are not corrected for multiple tests.",
+    "claims": "Claims of Laousy et al. (2023) and of this project, tested on this run. Values are mean differences "
+    "on the same images, with 95% confidence intervals. A claim holds if its entire interval is on the claimed side "
+    "of zero, and does not hold if it is on the opposite side. In all other cases, it cannot be said whether "
+    "the claim holds. If a claim is about a margin, it is tested against this margin instead of zero. A claim is not "
+    "tested if the run does not contain a network or noise level that the claim needs. Intervals are not corrected "
+    "for multiple tests.",
     "costs": "Certified Dice and its cost: network evaluations per draw, and GFLOP per draw and per image of n0 + n "
     f"draws. {INTERVALS} One GFLOP is 10^9 operations in convolutions and matrix products.",
     "stages": "Jobs, time and peak memory by Snakemake rule, including the time for loading libraries. Jobs run in "
@@ -151,8 +155,8 @@ TABLES = {
 }
 # Sentences added to a caption unless certified pixels may be wrong.
 STRICT = {
-    "attacks": "An image can also be refuted because the attacked pixel is certified wrongly. The probability of that "
-    "is at most alpha per image.",
+    "attacks": "An image can also be refuted because the attacked pixel is certified wrongly. The probability of "
+    "this is at most alpha per image.",
     "classes": "The certified area bounds the structure's area in the smoothed model's segmentation: the lower bound "
     "counts the certified pixels, and the upper bound adds all abstaining pixels. For means over N images, the error "
     "probability of these bounds and of the worst-case Dice is up to N times alpha. The certified area differs from "

@@ -96,7 +96,7 @@ def load_radii(path: str | Path) -> SavedRadii:
     """Read a file that `save_radii` wrote. Raises ArraysError if the file is damaged or contains something else."""
     with StoredArrays(path) as file:
         if not {GRID_TAUS, GRID_RADII} <= file.keys():
-            raise ArraysError(f"{path}: lacks the arrays {GRID_TAUS} and {GRID_RADII}; expected a file of radius maps")
+            raise ArraysError(f"{path}: found no arrays {GRID_TAUS} and {GRID_RADII}; expected a file of radius maps")
         saved = SavedRadii(
             file[GRID_TAUS], file[GRID_RADII], {image: file[image] for image in file.keys() - {GRID_TAUS, GRID_RADII}}
         )

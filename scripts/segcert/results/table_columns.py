@@ -80,8 +80,8 @@ METRICS = (
         shown=EVERYWHERE,
         interval=(PAGE,),
         latex="vote",
-        meaning="Dice if each pixel gets the class with the most of all n0 + n votes; it estimates the Dice of the "
-        "smoothed model, and is not certified",
+        meaning="Dice of the segmentation in which each pixel has the class with the most votes, out of n0 + n; it "
+        "estimates the Dice of the smoothed model and is not certified",
     ),
     Column(
         "certified_dice",
@@ -89,8 +89,8 @@ METRICS = (
         shown=EVERYWHERE,
         interval=EVERYWHERE,
         latex="cert.",
-        meaning="Dice of the certified labels; by the published convention, pixels that abstain are missing from the "
-        "prediction and present in the ground truth",
+        meaning="Dice of the certified labels; in the published convention, pixels that abstain are removed from "
+        "the prediction but not from the ground truth",
     ),
     Column("certified_iou", "certified IoU", shown=()),
     Column(

@@ -97,7 +97,7 @@ def summary(document: dict[str, Any]) -> list[str]:
 
 def _numbered(decisions: dict[str, Any]) -> str:
     """Return the sentence about the number of a decision on an image and network."""
-    return f"decision {decisions['number']} on this image and network; alpha covers one"
+    return f"decision {decisions['number']} on this image and network; alpha covers only one decision"
 
 
 def _decisions(decisions: dict[str, Any] | None) -> list[str]:
@@ -105,10 +105,11 @@ def _decisions(decisions: dict[str, Any] | None) -> list[str]:
     if not decisions:
         return []
     if decisions["number"] == 1:
-        return [f"  This is {_numbered(decisions)}. segcert has recorded no earlier one."]
+        return [f"  This is {_numbered(decisions)}. segcert has recorded no earlier decision."]
     lines = [
         f"  BUT: this is {_numbered(decisions)}, whose settings",
-        "  were fixed before its votes were seen. It does not cover the best of several. Decided before:",
+        "  were fixed before its votes were seen. Alpha does not cover the best of several decisions.",
+        "  Earlier decisions:",
     ]
     for each in decisions["earlier"]:
         k = f", k = {each['k']}" if each["method"] in METHODS and METHODS[each["method"]].takes_k else ""
@@ -126,8 +127,8 @@ def _looks(settings: dict[str, Any]) -> list[str]:
     if not looks:
         return []
     return [
-        f"  The image could be decided after n = {', '.join(map(str, looks))} copies, as planned beforehand, and was",
-        f"  decided after n = {settings['n']}. The looks share alpha, so alpha covers all of them together.",
+        f"  Looks were planned after n = {', '.join(map(str, looks))} copies, and the decision was",
+        f"  made after n = {settings['n']}. The looks share alpha, so alpha covers all of them together.",
     ]
 
 

@@ -55,7 +55,7 @@ def is_same_picture(found: bytes, expected: bytes) -> bool:
     try:
         picture = _read(found, expected)
     except Exception as error:  # decoders fail in many ways
-        raise PictureError(f"cannot be read as the expected picture ({error})") from error
+        raise PictureError(f"this file cannot be read as the expected picture ({error})") from error
     if not picture.notes <= wanted.notes:
         return False
     tolerance = COLOUR_ROUNDING if wanted.values.ndim == 3 else 0
@@ -71,7 +71,7 @@ def _read_png(file: bytes, like: bytes) -> _Picture:
     with Image.open(io.BytesIO(file), formats=["PNG"]) as picture, Image.open(io.BytesIO(like)) as wanted:
         found, expected = ((each.mode, each.size, each.n_frames) for each in (picture, wanted))  # type: ignore[attr-defined]
         if found != expected:  # before pixels are decoded, which could exhaust the memory
-            raise ValueError(f"found mode, size and number of frames {found}; expected {expected}")
+            raise ValueError(f"found (mode, size, number of frames) = {found}; expected {expected}")
         return _Picture(np.asarray(picture), frozenset([*picture.info, *_chunks(file)]))
 
 
@@ -83,14 +83,16 @@ def _chunks(file: bytes) -> Iterator[bytes]:
         yield name
         place += 12 + size  # with the length, the name and the checksum
         if name == b"IEND" and place != len(file):
-            raise ValueError("found more data behind the picture")
+            raise ValueError("found additional data after the end of the picture")
 
 
 def _read_tiff(file: bytes, like: bytes) -> _Picture:
     with tifffile.TiffFile(io.BytesIO(file)) as picture, tifffile.TiffFile(io.BytesIO(like)) as wanted:
         found, expected = (_form(each) for each in (picture, wanted))
         if found != expected:
-            raise ValueError(f"found number of pages, shape, type and meaning of black {found}; expected {expected}")
+            raise ValueError(
+                f"found (number of pages, shape, data type, photometric interpretation) = {found}; expected {expected}"
+            )
         return _Picture(picture.asarray(), frozenset(tag.code for tag in picture.pages[0].tags))  # type: ignore[union-attr]
 
 

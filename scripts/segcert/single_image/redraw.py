@@ -85,8 +85,8 @@ def _require_row(votes: Votes, row: int, labels: Labels, measurements: Sequence[
     areas = np.bincount(labels.ravel(), minlength=len(votes.estimation))
     if not np.array_equal(areas, votes.areas[row]):
         raise DocumentError(
-            f"draw {row} {what} has areas {areas.tolist()}; the votes contain {votes.areas[row].tolist()}. (Rounding "
-            "on a different machine may change a few pixels.)"
+            f"draw {row} {what} has the areas {areas.tolist()}; the votes contain the areas "
+            f"{votes.areas[row].tolist()}. (Rounding on a different machine may change a few pixels.)"
         )
     if len(votes.draws):
         kept = unpack_labels(votes.draws[row : row + 1], labels.shape)[0]
@@ -98,4 +98,6 @@ def _require_row(votes: Votes, row: int, labels: Labels, measurements: Sequence[
     for measurement in measurements:
         value, stored = float(measurement.function(labels)), float(votes.measurements[measurement.name][row])
         if value != stored and not (math.isnan(value) and math.isnan(stored)):
-            raise DocumentError(f"draw {row} {what} gives {measurement.name} {value:g}; the votes contain {stored:g}")
+            raise DocumentError(
+                f"draw {row} {what} has the {measurement.name} {value:g}; the votes contain the value {stored:g}"
+            )

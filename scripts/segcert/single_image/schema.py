@@ -111,7 +111,10 @@ class Decisions(Part):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(self.earlier) < self.number - 1 or (self.number == 1 and self.earlier):
-            raise ValueError(f"found number {self.number} and {len(self.earlier)} earlier decisions, which contradict")
+            raise ValueError(
+                f"found the number {self.number} with {len(self.earlier)} earlier decisions, which contradict each "
+                "other"
+            )
         return self
 
 

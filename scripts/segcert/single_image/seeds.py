@@ -42,7 +42,8 @@ def seed_for(folder: str | Path, image: str, networks: Mapping[str, str | None])
                 raise ValueError(f"found {seed!r}")
         except (KeyError, TypeError, ValueError) as error:
             raise DocumentError(
-                f"{path}: is damaged ({error}); expected a seed. Delete the file to draw a new seed, or pass --seed"
+                f"{path}: is damaged ({error}); expected the seed of the noise, an integer. Delete the file to draw "
+                "a new seed, or pass --seed"
             ) from error
         return int(seed)
     seed = secrets.randbelow(LIMIT)

@@ -35,10 +35,10 @@ class Verification:
         titles = {
             "Computed again from the votes and the image, and found equal": self.recomputed,
             "Drawn again with the networks, and found equal": self.redrawn,
-            "Only hashed: the digest is as the certificate states, and nothing else was checked": self.hashed,
+            "Only hashed: the digest matches the certificate, and nothing else was checked": self.hashed,
             "Not checked": self.unchecked,
-            "Brought by you": self.brought,
-            "Named by the certificate itself, with its digest. Bring your own if you can": self.named,
+            "Supplied by you": self.brought,
+            "Read from the paths in the certificate, and compared with its digests. Supply your own copies": self.named,
         }
         parts = []
         for title, lines in titles.items():

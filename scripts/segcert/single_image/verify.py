@@ -92,15 +92,18 @@ def verify(
     done.unchecked += [
         f"{', '.join(map('.'.join, PATHS))}: names of places",
         "the choice of settings: alpha covers one decision, with settings that were fixed before the votes were seen",
-        "decisions: only the author's ledger knows how many came before; the author could have left some out",
+        "decisions: only the author's ledger records how many decisions came before, and the author could have "
+        "omitted some",
         "the software and hardware recorded in the votes, and the text of notes in the headers of the pictures",
     ]
     if document["image"].get("pixel_size_set"):
-        done.unchecked.append("image.pixel_size_set: the author stated this size of a pixel, instead of the image file")
+        done.unchecked.append(
+            "image.pixel_size_set: the pixel size was set by the author and was not read from the image file"
+        )
     if document["image"].get("grid") is None:
         done.unchecked.append(
-            "image.grid: missing, as in certificates of earlier versions, so nothing states the size of the file, or "
-            "the unit of lengths"
+            "image.grid: missing, as in certificates of earlier versions, so the size of the image in the file and "
+            "the unit of lengths are unknown"
         )
     return done
 
@@ -158,8 +161,8 @@ class _Case:
         for what, (found, wanted) in expected.items():
             if found != wanted:
                 raise DocumentError(
-                    f"{self.path}: {what}: found {found} in the votes; the certificate and its image give {wanted}. "
-                    "Certify the image again"
+                    f"{self.path}: {what}: found {found} in the votes; expected {wanted}, according to the "
+                    "certificate and its image. Certify the image again"
                 )
 
     def measurements(self, own: Sequence[str]) -> list[Measurement]:
@@ -171,8 +174,8 @@ class _Case:
         for name in names:
             if name not in by_name:
                 raise DocumentError(
-                    f"{self.path}: found the measurement {name}, which segcert does not have, so it cannot be measured "
-                    "again. If you have its code and trust it, pass --measure package.module:function"
+                    f"{self.path}: found the measurement {name}, which is not part of segcert, so it cannot be "
+                    "computed again. If you have its code and trust the code, pass --measure package.module:function"
                 )
         return [by_name[name] for name in names]
 
@@ -284,7 +287,7 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
     known = {*contents, RADII, on_original_grid(RADII)}
     for kind in known - case.files.keys():  # people would take such a file for a part of the certificate
         if (file := case.path.with_name(f"{case.path.name.removesuffix(SUFFIX)}.{kind}")).exists():
-            raise DocumentError(f"{file}: not listed in {case.path}. Remove this file")
+            raise DocumentError(f"{file}: not listed in {case.path}. Remove the file")
     for kind, file in case.files.items():
         if kind in contents:
             _require_picture(file, contents[kind])
@@ -300,7 +303,7 @@ def _require_picture(file: Path, expected: bytes) -> None:
         raise DocumentError(f"{file}: {error}; certify the image again") from error
     if not same:
         raise DocumentError(
-            f"{file}: is not the picture that follows from the votes and the image; certify the image again"
+            f"{file}: this is not the picture that is computed from the votes and the image; certify the image again"
         )
 
 

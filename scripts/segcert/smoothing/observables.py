@@ -81,8 +81,9 @@ class Observables:
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
         if int(areas.sum()) < label_maps.numel():
             raise SamplingError(
-                "model: returned logits that are not finite for a noisy copy of the image, so they give no labels. "
-                "Look for a division by a value that can be 0, such as a standard deviation, and for NaN in the weights"
+                "model: returned logits that are not finite for a noisy copy of the image, so no labels can be "
+                "computed from them. Look for a division by a value that can be 0, such as a standard deviation, "
+                "and for NaN in the weights"
             )
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})
         return self._with_columns(block, label_maps)

@@ -78,7 +78,7 @@ class BlockStore:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            log.warning("%s: damaged (%s); its draws will be drawn again", path, error)
+            log.warning("%s: this block of draws is damaged (%s); its draws are repeated", path, error)
             path.unlink(missing_ok=True)
             return None
         return block

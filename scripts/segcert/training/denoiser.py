@@ -57,7 +57,8 @@ def train_denoiser(
     if len(set(found.values())) > 1:
         raise DataError(
             f"`denoiser.shared`: found data sets with different numbers of channels ({found}); a shared denoiser "
-            "needs the same number in all of them. Remove the data sets with a different number from `denoiser.shared`"
+            "requires the same number in all of them. In `denoiser.shared`, list only data sets with the same "
+            "number of channels"
         )
     names, images = _scaled(datasets, "train", pool)
     _, val_images = _scaled(datasets, "val", pool)

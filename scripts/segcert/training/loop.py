@@ -123,7 +123,7 @@ def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]
         if operation := nondeterministic_operation(error):
             raise TrainingError(
                 f"{what}: uses {operation}, which is not deterministic here, so training could not be reproduced. "
-                "Replace this layer of the network, or train it elsewhere and write `weights`"
+                "Replace this layer of the network, or train the network elsewhere and set `weights`"
             ) from error
         if not ran_out_of_memory(error):
             raise

@@ -74,7 +74,9 @@ class Checkpoint:
                 return saved["state"] if saved["key"] == self.key else None
             except Exception as error:  # torch can raise anything for a damaged file
                 log.warning(
-                    "%s: damaged (%s); training starts from the beginning", self.path, str(error).partition("\n")[0]
+                    "%s: this checkpoint is damaged (%s); training starts from the beginning",
+                    self.path,
+                    str(error).partition("\n")[0],
                 )
                 return None
 

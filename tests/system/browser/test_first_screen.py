@@ -48,7 +48,7 @@ def test_the_typical_image_opens_in_the_viewer(simulated, open_page):
     run = simulated("usual")
     page = open_page(run.report / "index.html").page
     facts = json.loads((run.report / "figures/typical_phantom.json").read_text())
-    page.get_by_role("link", name="Open it in the viewer").click()
+    page.get_by_role("link", name="Open this image in the viewer").click()
     page.wait_for_function(DRAWN)
     chosen = {name: page.locator(f"[data-viewer='{name}']").input_value() for name in ("image", "model", "sigma")}
     assert chosen["image"] == facts["image"]

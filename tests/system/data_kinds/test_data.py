@@ -190,6 +190,6 @@ def test_a_new_split_or_exclusion_prepares_only_that_set_again(two_sets):
 
 def test_jobs_run_the_library_of_their_own_checkout(two_sets):
     """Even if another library is installed, as here: code digests are those of the files next to the Snakefile."""
-    two_sets.edit("scripts/segcert/data/prepare.py", "images prepared", "images of this very checkout prepared")
+    two_sets.edit("scripts/segcert/data/prepare.py", "images were prepared", "images of this very checkout")
     two_sets.snakemake("--force", two_sets.targets[0], configfile=two_sets.configfile)
     assert "of this very checkout" in (two_sets.path / "logs/prepare/montgomery.log").read_text()

@@ -66,7 +66,7 @@ def damaged_blocks(_base, plain, work, random, _count):
     wrong = differences(run, plain, ended)
     for path, fault in faults.items():
         name = path.relative_to(run.path).as_posix()
-        if f"{name}: damaged" not in said:
+        if f"{name}: this block of draws is damaged" not in said:
             fault.wrong.append(f"{name}: not found")
         if path.read_bytes() != whole[path]:
             fault.wrong.append(f"{name}: not restored")

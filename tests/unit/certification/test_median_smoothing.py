@@ -40,7 +40,7 @@ def test_too_few_draws_are_refused_and_the_least_number_is_named():
     assert median_interval(np.arange(float(least)), 0.5).low == 0.0
     with pytest.raises(CertificationError, match=f"expected {least} or more"):
         median_interval(np.arange(least - 1.0), 0.5)
-    with pytest.raises(CertificationError, match="one value per draw"):
+    with pytest.raises(CertificationError, match="one value for each draw"):
         median_interval(np.zeros((3, 2)), 0.5)
 
 
@@ -90,7 +90,7 @@ def test_a_radius_map_of_one_tau_is_the_certificate():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "by"}, "expected segcertify or holm"),
+        ({"method": "by"}, "expected `segcertify` or `holm`"),
         ({"taus": []}, "increasing"),
         ({"taus": [0.8, 0.7]}, "increasing"),
         ({"taus": [0.4, 0.7]}, "tau: found 0.4"),

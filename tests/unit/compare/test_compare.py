@@ -279,7 +279,7 @@ def test_damaged_votes_are_named(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     (shard,) = root.path.glob("results/b/votes/*/*/*/*/shard_0.npz")
     shard.write_bytes(b"PK\x03\x04torn")
-    with pytest.raises(CompareError, match=r"shard_0\.npz: not a complete votes file"):
+    with pytest.raises(CompareError, match=r"shard_0\.npz: this is not a complete votes file"):
         root.compare("a", "b")
 
 

@@ -317,13 +317,13 @@ def test_the_exit_status_depends_on_differences(a, b):
     assert (nothing.exit_code, "nowhere: contains no run records" in nothing.stderr) == (2, True)
     (b.root / "results/other/certificates.parquet").unlink()
     unfinished = CliRunner().invoke(app, ["diff", *runs])
-    assert (unfinished.exit_code, "so run other is not finished" in unfinished.stderr) == (2, True)
+    assert (unfinished.exit_code, "so the run other is not finished" in unfinished.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gone:r", "gone:r: found no folder gone"),
+        ("gone:r", "gone:r: the folder gone does not exist"),
         ("some/where", "is not a run. Specify a run as RUN"),
         ("results/nowhere", "contains no run records. Runs in this checkout: r"),
     ],

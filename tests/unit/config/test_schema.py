@@ -50,7 +50,7 @@ def test_every_configuration_can_be_read(path):
         ({"n0": 0}, ["`n0`", "`n0: 10`"]),
         ({"datasets": ["x"]}, ["`datasets`: found 'x'", "montgomery, phantom"]),
         ({"image_size": 62}, ["`image_size`", "found 62", "`image_size: 64`"]),
-        ({"image_size": 64, "pool": 3}, ["divided by `pool: 3`", "`image_size: 72`"]),
+        ({"image_size": 64, "pool": 3}, ["blocks of 3 x 3 pixels (`pool`)", "`image_size: 72`"]),
         (
             {
                 "image_size": 65,
@@ -59,7 +59,7 @@ def test_every_configuration_can_be_read(path):
                 "own_models": {"net": {"program": "net.pt2"}},
                 "denoisers": ["none"],
             },
-            ["found 65", "divided by `pool: 2`", "`image_size: 64`"],
+            ["found 65", "blocks of 2 x 2 pixels (`pool`)", "`image_size: 64`"],
         ),
         ({"pool": 0}, ["`pool`", "found 0"]),
         ({"gpus": 16}, ["`denoiser.batch_size`: found 4", "`gpus: 16`", "`denoiser: {batch_size: 16}`"]),
@@ -107,7 +107,7 @@ def test_refusals_name_key_value_and_the_line_to_write(values, parts):
         ({"denoisers": ["adm256"], "image_size": 256}, []),
         (
             {"sigmas": [0.008, 0.25], "pool": 2, "denoiser": {"levels": "all"}},
-            [r"`sigmas`: found 0\.008, which is 0\.004 for the denoiser ddpm .* It treats the noise as 0\.005"],
+            [r"`sigmas`: found 0\.008\. For the denoiser ddpm, .* of 0\.004 .* if its level were 0\.005"],
         ),
         (
             {"sigmas": [0.008, 0.25], "pool": 2, "denoiser": {"levels": "all", "noise_schedule": "cosine"}},
@@ -127,7 +127,7 @@ def test_draws_sets_n_on_the_command_line():
 
 
 def test_an_infeasible_n_is_refused_with_the_smallest_feasible_one():
-    with pytest.raises(CertificationError, match=r"`n: 120` or more"):
+    with pytest.raises(CertificationError, match=r"`n: 120` or a larger number"):
         require_feasible(100, 512**2, 0.85, 0.001)
     require_feasible(120, 512**2, 0.85, 0.001)
 

@@ -130,7 +130,7 @@ def test_files_that_are_not_images_are_refused(data, message):
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_unpacked(kind, monkeypatch):
     monkeypatch.setattr(decoding, "MAX_PIXELS", 200)
     data = dicom_bytes(GRAY) if kind == "DICOM" else encoded(GRAY, kind)
-    with pytest.raises(DataError, match="is 20x12; the limit is 200 pixels"):
+    with pytest.raises(DataError, match="is 20x12 pixels; the limit is 200 pixels"):
         decode(data)
 
 

@@ -226,12 +226,12 @@ REFUSED = {
     "slope 0": "all values would be equal or infinite",
     "slope alone": "RescaleIntercept: missing",
     "intercept alone": "RescaleSlope: missing",
-    "VOI LUT of bytes": "4096 8-bit entries",
+    "VOI LUT of bytes": "4096 entries of 8 bits",
     "unknown shape": "expected IDENTITY or INVERSE",
-    "white is zero, identity": "IDENTITY says that high values are bright",
+    "white is zero, identity": "With IDENTITY, high values are bright",
     "12 bits, the high ones": "HighBit: found 15",
     "17 bits stored": "at most 16 are supported",
-    "presentation LUT": "PresentationLUTSequence: not supported",
+    "presentation LUT": "PresentationLUTSequence: this attribute is not supported",
     "blend": "found MIXED",
 }
 

@@ -278,7 +278,7 @@ WEB_PAGES = {
 def test_web_page_with_the_name_of_an_archive_is_quarantined(tmp_path, mirror, content, source):
     raw, about = tmp_path / "raw", published(MONTGOMERY, mirror, sha256=None, md5=None)
     (mirror / NAME).write_bytes(content)
-    refused = pytest.raises(DataError, match=rf"{NAME}: is a web page.*is now .*\.rejected")
+    refused = pytest.raises(DataError, match=rf"{NAME}: is a web page.*renamed to .*\.rejected")
     if source == "folder":
         raw.mkdir()
         (raw / NAME).write_bytes(content)

@@ -88,7 +88,7 @@ def test_a_changed_or_missing_image_is_named(tmp_path):
     dataset = prepare_phantom(tmp_path / "phantom")
     path = tmp_path / "phantom" / "images" / "phantom_test_0000.png"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(DataError, match=r"phantom_test_0000\.png: does not match its digest"):
+    with pytest.raises(DataError, match=r"phantom_test_0000\.png: the file does not match its digest"):
         dataset.image("phantom_test_0000")
     path.unlink()
     with pytest.raises(DataError, match=r"phantom_test_0000\.png: missing"):
@@ -302,7 +302,7 @@ def test_everything_is_checked_before_training(tmp_path, split):
     mask = tmp_path / f"phantom/masks/phantom_{split}_0000.png"
     whole = mask.read_bytes()
     mask.write_bytes(whole[:-1] + b"x")
-    with pytest.raises(DataError, match=rf"masks/phantom_{split}_0000\.png: does not match its digest"):
+    with pytest.raises(DataError, match=rf"masks/phantom_{split}_0000\.png: the file does not match its digest"):
         dataset.check()
     mask.write_bytes(whole)
     text = dataset.index.read_text()

@@ -336,7 +336,7 @@ def test_a_missing_folder_is_named(folder):
     ("settings", "message"),
     [
         ({"imgs": "x"}, "own_data.clinic.imgs`: there is no such key; did you mean `images`"),
-        ({"images": None}, "expected `images` and `masks`, or `table`"),
+        ({"images": None}, "expected the keys `images` and `masks`, or the key `table`"),
         ({"values": {1: "lungs", 2: "heart"}}, "`values`: found no class named background"),
         ({"channels": 2}, "own_data.clinic.channels`: found 2"),
         ({"bits": 12, "channels": 3}, "expected 8 for colour images"),
@@ -357,7 +357,7 @@ def test_names_are_checked_when_the_configuration_is_read():
         Config.read({"datasets": ["montgomry"]})
     with pytest.raises(ConfigError, match="`splits`: found 'cvc'"):
         Config.read({"splits": {"cvc": "frames"}})
-    with pytest.raises(ConfigError, match="`own_data`: found 'jsrt', a name that segcert itself uses"):
+    with pytest.raises(ConfigError, match="`own_data`: found 'jsrt', a name that is already used by segcert"):
         Config.read({"own_data": {"jsrt": {"images": "a", "masks": "b"}}})
 
 

@@ -245,7 +245,7 @@ def test_a_file_that_changed_or_is_missing_is_refused(run):
 def test_a_file_that_was_made_again_later_is_refused(run):
     run.write(MODEL, "trained again")
     run.job("train_segmenter", [PREPARED[0]], [MODEL], {"dataset": "set"})
-    with pytest.raises(CrateError, match=rf"{MODEL}: was made again after the job `collect` read it"):
+    with pytest.raises(CrateError, match=rf"{MODEL}: this file was made again after the job `collect` read it"):
         run.crate()
 
 

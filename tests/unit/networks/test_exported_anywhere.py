@@ -123,7 +123,7 @@ def test_a_torchscript_network_that_names_a_gpu_runs_on_the_cpu(tmp_path):
     x = torch.rand(4, 1, 16, 16)
     for _ in range(3):
         torch.testing.assert_close(program(x), (model.part.inner(x) + 1) * 2)
-    with pytest.raises(ModelError, match="creates constants on cpu; load it again to run it on meta"):
+    with pytest.raises(ModelError, match="creates constants on cpu; load the network again to run it on meta"):
         program(x.to("meta"))
 
 

@@ -146,7 +146,7 @@ def test_placeholders_are_filled_at_any_depth():
         ),
         ("own_networks:number", {"in_channels": 3}, r"returned a int; expected a torch\.nn\.Module"),
         ("own_networks:promised", {}, r"returned a int; expected a torch\.nn\.Module"),
-        ("own_networks:CLASSES", {}, "is a list; expected a class or function"),
+        ("own_networks:CLASSES", {}, "is of type list; expected a class or a function"),
         ("unet", {"depht": 2}, r"'unet': cannot be built with .*'depht'"),
     ],
 )

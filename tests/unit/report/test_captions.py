@@ -61,7 +61,7 @@ def test_no_caption_states_a_bound_under_a_weaker_guarantee(name, method):
 
 
 def test_the_caption_of_attacks_gives_the_error_of_the_test_and_the_radius_of_its_power():
-    assert f"at most {ERROR:g} per image, for all norms" in TABLES["attacks"]
+    assert f"at most {ERROR:g}, for all norms" in TABLES["attacks"]
     assert f"overstated by a factor of {OVERSTATED:g}" in TABLES["attacks"]
 
 

@@ -207,9 +207,9 @@ def test_the_output_states_what_a_sample_can_miss(honest):
     for part in (
         "counts, areas, area_lungs, area_heart, cardiothoracic_ratio: of all 70 draws",
         "chest.radius.tif: every pixel",
-        "Only hashed: the digest is as the certificate states, and nothing else was checked\n  nothing",
+        "Only hashed: the digest matches the certificate, and nothing else was checked\n  nothing",
         "Not checked\n  image.path",
-        "Brought by you\n  segmenter: ",
+        "Supplied by you\n  segmenter: ",
     ):
         assert part in text
     done = check(honest, honest, draws=70, segmenter=None)
