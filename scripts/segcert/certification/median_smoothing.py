@@ -18,9 +18,9 @@ from segcert.votes import Votes
 class CertifiedInterval:
     """A certified interval for a measurement's median.
 
-    With probability at least 1 - alpha over the draws, the median of the measurement over the noise is in [low, high],
-    both for the image and for every perturbed image at an l2 distance below `radius`. The guarantee is about this
-    median, not about the measurement on a single prediction.
+    With probability at least 1 - alpha over the draws, the median of the measurement over the noise is in [low, high].
+    This is true for the image and for every perturbed image at an l2 distance below `radius`. The guarantee is about
+    this median, not about the measurement on a single prediction.
 
     Attributes
     ----------

@@ -76,8 +76,7 @@ def attack(
     Raises
     ------
     SamplingError
-        If the image has a wrong shape or range, or if the height and width of the votes or of the labels differ from
-        those of the image.
+        If the image has a wrong shape or range, or if the votes or labels do not have its height and width.
     """
     pixels = checked_image(image)
     for name, shape in (("labels", labels.shape), ("votes", votes.estimation.shape[1:])):

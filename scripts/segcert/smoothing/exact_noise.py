@@ -4,16 +4,16 @@ The proofs of randomized smoothing assume that the image x and the Gaussian nois
 rounds their sum, and the rounding depends on x. Therefore, a network can infer x from the low-order bits of x +
 epsilon, and certificates become invalid (Voracek and Hein, ICLR 2023; docs/noise.md gives an example). The remedy is to
 add integers. An 8-bit image consists of integers X = 255 x, and the sum of X and the integer Z = round(255 epsilon) is
-exact. Because round(255 (x + epsilon)) = X + Z, adding Z to X is equivalent to adding exactly Gaussian noise to the
-input of a network that first rounds its input. The distribution of Z is
+exact. Because round(255 (x + epsilon)) = X + Z, a network that is evaluated on X + Z can be regarded as a network that
+first rounds its input. The noise on this input is exactly Gaussian. The distribution of Z is
 
     P(Z = k) = Phi((k + 1/2) / s) - Phi((k - 1/2) / s),    s = 255 sigma.
 
 Z is drawn with integer arithmetic only. A uniform 62-bit integer u is compared with the thresholds T[i] = round(2^62
 Phi((i - reach - 1/2) / s)), where `reach` is the largest |Z|. The number of thresholds that do not exceed u determines
-Z. No rounding depends on x. Because u has only 62 bits, the probability of any event in one draw changes, but by less
-than 2^-62 (2 reach + 1) times the number of values in the image. At sigma = 1, this bound is 2^-30 for an 8-bit 512x512
-colour image, and 2^-22 for a 16-bit image. For n draws, the bound is n times as large.
+Z. No rounding depends on x. Because u has only 62 bits, the probability of an event in one draw is inexact. The error
+is less than 2^-62 (2 reach + 1) times the number of values in the image. At sigma = 1, this bound is 2^-30 for an 8-bit
+512x512 colour image, and 2^-22 for a 16-bit image. For n draws, the bound is n times as large.
 
 The sum X + Z is stored as a float32 number. The type float32 represents integers up to 2^24 exactly, so s must not be
 too large (see `is_sum_exact`).

@@ -54,7 +54,7 @@ class Block:
 
 
 class BlockStore:
-    """A folder of blocks. A file is named after the digest of its block's key (image, networks, code, sigma, seed, ...).
+    """A folder of blocks. A file is named after the digest of its block's key (image, networks, code, seed, ...).
 
     The store is not an output of a Snakemake rule, so it survives a killed or failed job. The blocks are a cache: if
     they are deleted, they can be drawn again. However, the folder also contains the ledger of decisions
