@@ -172,8 +172,8 @@ def claim_table(rows: pd.DataFrame) -> pd.DataFrame:
     an undefined difference are skipped, and `images` is the number of the other images. The verdict depends on the 95%
     interval of the mean difference (see `mean_interval`). It is `holds`, `does not hold` (the interval is on the
     opposite side of the claim's bound) or `cannot be said`, with the reason in `why`. `denoiser` is the first denoiser
-    of the run, and `sigma_low` is the next lower sigma. If the run lacks something that is needed to test a claim for a
-    model, the table contains a single row for this claim and model, and `why` states what is missing.
+    of the run, and `sigma_low` is the next lower sigma. If the run lacks something that a claim needs for a model,
+    there is only one row for this claim and model. In this row, `why` states what is missing.
 
     Each row is a separate test, without a correction for the number of rows. Suppose that the true difference equals
     the bound. If differences are normal, a test finds a difference in a given direction in 2.5% of cases. If
@@ -208,7 +208,7 @@ def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(sign: int, low: float, high: float) -> str:
-    """Return the verdict on a claim, given its sign and the 95% interval [low, high] of its difference minus the bound."""
+    """Return the verdict on a claim, given its sign and the 95% interval of the difference minus the bound."""
     if math.isnan(low) or math.isnan(high):
         return OPEN
     if sign < 0:
@@ -219,7 +219,7 @@ def verdict(sign: int, low: float, high: float) -> str:
 
 
 def _tested(claim: Claim, model: ModelOfRun) -> Iterator[dict[str, object]]:
-    """Yield the result of each test of a claim. There is a test for each sigma, or for each pair of neighbouring sigmas."""
+    """Yield the result of the test of a claim for each sigma, or for each pair of neighbouring sigmas."""
     values = {sigma: model.difference(claim, sigma) for sigma in model.sigmas}
     if claim.between_sigmas:
         steps = itertools.pairwise(model.sigmas)

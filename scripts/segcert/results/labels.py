@@ -3,7 +3,7 @@
 # Okabe and Ito's palette
 CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
 TRAINED = {"clean": "on clean images", "noise": "with noise", "denoised": "on denoised images", "given": "elsewhere"}
-REGIMES = {"clean": "clean", "noise": "noise", "denoised": "denoised", "given": "elsewhere"}  # short names for narrow columns
+REGIMES = {"clean": "clean", "noise": "noise", "denoised": "denoised", "given": "elsewhere"}  # for narrow columns
 BEHIND = {"none": "no denoiser", "ddpm": "behind the denoiser", "adm256": "behind adm256"}
 
 

@@ -21,7 +21,7 @@ METRICS = ("certified_dice", "certified_iou", "worst_case_dice")
 
 
 class RadiusLevels(NamedTuple):
-    """The radius map of an image, with levels instead of radii. A level is a position in a grid of taus, counted from 1.
+    """The radius map of an image, with levels instead of radii. A level is a position in a grid of taus, from 1.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ def map_method(method: str) -> str:
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
-    """Return the radius map of an image, with levels instead of radii. For `method`, use `map_method`.
+    """Return the radius map of an image, with levels instead of radii, computed with `map_method(method)`.
 
     If there are too few draws even for the lowest tau, no pixel is certified in the map. This can happen because a
     method with a weaker guarantee may need fewer draws than the radius map.
@@ -88,7 +88,7 @@ class SavedRadii(NamedTuple):
     levels: dict[str, npt.NDArray[np.uint8]]
 
     def radii_of(self, image: str) -> npt.NDArray[np.float64]:
-        """Return the certified radii, shape (H, W), for pixel values in [0, 1]. The radius of an uncertified pixel is 0."""
+        """Return the certified radii, shape (H, W), for pixel values in [0, 1]. Pixels that abstain have radius 0."""
         return np.concatenate([[0.0], self.radii])[self.levels[image]]
 
 
