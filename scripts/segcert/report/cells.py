@@ -47,7 +47,7 @@ class Form:
     fill
         Function that inserts values into a pattern.
     number, word
-        Functions that format a number from a row and a text.
+        `number` is a function that formats a number from a row, and `word` is a function that formats a text.
     """
 
     place: str

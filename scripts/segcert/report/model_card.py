@@ -17,7 +17,7 @@ from segcert.data.dataset import SPLITS
 from segcert.provenance.digests import file_digest
 from segcert.report.html import TEMPLATES
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; no parameters
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # statistics, which are not parameters
 
 
 class Validation(NamedTuple):

@@ -15,7 +15,7 @@ from segcert.results.table_columns import PDF, Column, shown_columns
 from segcert.results.tables import PAIRING, records
 
 FULL_ROWS, FULL_SIGMAS = 12, 3  # largest numbers of pairings and noise levels in a full main table
-BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # largest numbers of columns, rows and blocks in a condensed one
+BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # the same for columns, rows and blocks of a condensed table
 CLAIMS, MEASURED = 8, 8  # largest numbers of rows of the claims table and of the measurement table
 SENTENCE = 110  # largest number of characters of a claim
 MISSING = "–"  # content of a cell for a missing noise level

@@ -52,7 +52,7 @@ mpl.rcParams.update(
 
 
 def line(regime: str, denoiser: str) -> dict[str, Any]:
-    """Return the line style of a pairing, for figures with a panel per model. All styles are distinguishable in gray."""
+    """Return the line style of a pairing, for figures with a panel per model. All styles differ even in gray."""
     return {
         "color": COLORS[regime, denoiser],
         "linestyle": DASHES[denoiser],

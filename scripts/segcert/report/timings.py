@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 COLUMNS = ["rule", "jobs", "measured", "seconds", "longest", "cpu_seconds", "mean_load", "peak_memory_mib"]
 OVERHEAD, STRETCH = 60.0, 3.0  # a job first starts Snakemake, which is slow on a busy machine
-MISSING = ["NA", "-"]  # Snakemake's values if a job ended before a measurement, or cannot be measured
+MISSING = ["NA", "-"]  # Snakemake's values if a job ended too early to be measured, or if a value is unavailable
 
 
 def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str]) -> pd.DataFrame:

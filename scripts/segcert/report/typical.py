@@ -34,8 +34,8 @@ def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
     """Return the typical image of a data set under the best pairing at the middle noise level.
 
     If there are two middle noise levels, the higher one is used. The best pairing has the highest mean certified Dice
-    over all images. If several pairings do, it is the first of them. The typical image has the median certified Dice
-    among `names`, or the lower of two middle values. `metrics` contains rows of certificates.parquet.
+    over all images. If several pairings have the same mean, the first of them is used. The typical image has the median
+    certified Dice among `names`, or the lower of two middle values. `metrics` contains rows of certificates.parquet.
     """
     sigmas = sorted(metrics["sigma"].unique())
     sigma = sigmas[len(sigmas) // 2]

@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 Maps = Mapping[str, Array]  # keys are image names
 Key = tuple[str, str, str]  # segmenter, denoiser, sigma
 Rows = list[dict[str, Any]]
-EXTREMES = 5  # number of images with the lowest, and with the highest, certified Dice
+EXTREMES = 5  # number of images at each end of the ranking by certified Dice
 CLASS_NUMBERS = ["class_name", "dice", "iou", "vote_dice", "certified_dice", "certified_iou", "worst_case_dice"]
 CLASS_NUMBERS += ["area", "area_low", "area_high"]
 STRICT = {column.name for column in TABLES["classes"] if column.strict}  # hidden under a weaker guarantee
@@ -42,7 +42,7 @@ INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "t
 
 
 def chosen_images(rows: pd.DataFrame, count: int) -> list[str]:
-    """Return the first `count` images, and the five images with the lowest and with the highest certified Dice.
+    """Return the first `count` images, and the five images at each end of the ranking by certified Dice.
 
     Certified Dice is averaged over models, sigmas and classes. The images are in the order of the rows.
     """
@@ -118,7 +118,7 @@ def write_viewer(
 
 
 def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]:
-    """Return the part for a sigma. `tile` contains the position of each image in the PNG, or None for a missing image."""
+    """Return the part for a sigma. `tile` contains the position of each image in the PNG, or None if it is missing."""
     first = next(iter(pictures.values()))
     kept = [name for name in names if name in first]
     return {
@@ -171,7 +171,7 @@ def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]
 
 
 def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
-    """Tile images of shape (C, H, W), with values in [0, 1], into a nearly square PNG, or return None without images."""
+    """Tile images in [0, 1], of shape (C, H, W), into a nearly square PNG. Return None if there are no images."""
     tiles = [np.round(255 * np.clip(to_rgb(picture), 0, 1)).astype(np.uint8) for picture in pictures]
     if not tiles:
         return None

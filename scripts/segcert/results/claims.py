@@ -79,8 +79,9 @@ class Claim(NamedTuple):
     Attributes
     ----------
     sign
-        Condition under which the claim holds. For +1, the 95% interval of the difference is entirely above the bound.
-        For -1, the interval is entirely below the bound. For 0, the lower end of the interval is at or above the bound.
+        Condition for the verdict `holds`. With +1, the entire 95% interval of the difference must be above the bound.
+        With -1, the entire interval must be below the bound. With 0, the lower end of the interval must be at or above
+        the bound.
     compared
         Description of the difference.
     value, less

@@ -16,9 +16,10 @@ def mean_interval(values: npt.ArrayLike, groups: npt.ArrayLike | None = None) ->
 
     The interval is a studentised interval with quantiles of Student's t distribution, and it is corrected for the
     skewness of the sample by Hall's transformation. The standard error is the jackknife estimate, for which one group
-    at a time is left out. If each image is its own group, it equals the usual standard error of a mean. The number of
-    degrees of freedom is the effective number of groups, (sum of sizes)^2 / (sum of squared sizes), minus 1. The
-    coverage is approximate: see the table in docs/explanation/methods.md, which is computed by benchmarks/coverage.py.
+    at a time is left out. If each image is its own group, this estimate equals the usual standard error of a mean. The
+    number of degrees of freedom is the effective number of groups, (sum of sizes)^2 / (sum of squared sizes), minus 1.
+    The coverage is approximate: see the table in docs/explanation/methods.md, which is computed by
+    benchmarks/coverage.py.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def mean_interval(values: npt.ArrayLike, groups: npt.ArrayLike | None = None) ->
       three values, the interval is wide.
     - If all values are equal, the interval has width zero, and gives no information about other images.
     - The interval contains the mean. It may extend beyond the range of possible values.
-    - The result is deterministic, and depends on the order of the values only by rounding.
+    - The result is deterministic. Except for rounding, it does not depend on the order of the values.
 
     References
     ----------

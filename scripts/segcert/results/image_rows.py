@@ -70,9 +70,8 @@ def interval_rows(
     certified interval. `measurements` contains specifications (see segcert.measurements, also for the units). The Dice
     of each foreground class is an additional measurement, which has no value on the ground truth. Alpha is divided
     among all measurements of the image, and the column `alpha` contains the part of each measurement. The decision is
-    `above` or `below` if the interval is on this side of the threshold, and `open` if the interval contains the
-    threshold. It is empty if there is no threshold. The column `against_truth` is explained at the function of the same
-    name.
+    `above` or `below` if the interval is on that side of the threshold, and `open` if the interval contains the
+    threshold. It is empty if there is no threshold. For the column `against_truth`, see the function of the same name.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)
     drawn = dict(votes.measurements)

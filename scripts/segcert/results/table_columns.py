@@ -1,7 +1,7 @@
 """Columns of the report's tables: names in the CSV files, headings, formats, and the places where they are shown.
 
 TABLES defines the tables on the page, in the LaTeX files and in the PDF summary. METRICS defines the metrics of the
-main table. The mean of each metric over images, and its interval, are computed, written and shown as defined there.
+main table. An entry determines how the mean of a metric over images, and its interval, are computed, written and shown.
 """
 
 import dataclasses

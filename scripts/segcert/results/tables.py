@@ -197,9 +197,9 @@ def radius_table(rows: pd.DataFrame) -> pd.DataFrame:
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a table of attacks, with a row per model, sigma and multiple of the radius.
 
-    The columns are explained at segcert.smoothing.attacked_images.AttackedImage. The numbers of pixels, draws and
-    refuted images are sums over the attacked images, and the shares and the strength are means. `norm` is the largest
-    norm. `power` is the probability that the certificate of at least one image would have been refuted.
+    For the columns, see segcert.smoothing.attacked_images.AttackedImage. The numbers of pixels, draws and refuted
+    images are sums over the attacked images, and the shares and the strength are means. `norm` is the largest norm.
+    `power` is the probability that the certificate of at least one image would have been refuted.
     """
     summed, averaged = ("certified", "changed", "draws", "refuted"), ("clean_share", "share", "least_share", "strength")
     if rows.empty:

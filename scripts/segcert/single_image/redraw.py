@@ -22,9 +22,10 @@ def choose_draws(total: int, count: int, seed: int) -> list[int]:
 
 
 def miss_probability(total: int, checked: int, forged: int) -> float:
-    """Return the probability that a random sample of `checked` draws contains none of `forged` forged draws.
+    """Return the probability that a random sample of draws contains no forged draw.
 
-    This is the hypergeometric probability C(total - forged, checked) / C(total, checked). It is the same for every
+    The sample consists of `checked` of the `total` draws, and `forged` of the `total` draws are forged. The result is
+    the hypergeometric probability C(total - forged, checked) / C(total, checked). It is the same for every
     choice of the forged draws.
     """
     return math.comb(total - forged, checked) / math.comb(total, checked)

@@ -176,7 +176,7 @@ def read_certificate(path: str | Path) -> dict[str, Any]:
 
 
 def _repeated_key(text: bytes) -> str | None:
-    """Return a key that appears twice in a JSON object, or None. JSON readers may use either of the two values."""
+    """Return a key that appears twice in a JSON object, or None. Different JSON readers use different values."""
     repeated: list[str] = []
 
     def without_values(pairs: list[tuple[str, Any]]) -> None:

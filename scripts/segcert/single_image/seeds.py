@@ -1,7 +1,7 @@
 """Random seeds of single images, which are stored so that an interrupted command resumes with the same noise.
 
 The noise is a function of the seed and the image. Therefore, anyone who knows the seed in advance can search for an
-image with a wrong certificate. To prevent this, the seed is drawn after the image was read.
+image with a wrong certificate. To prevent this, the seed is drawn after the image has been read.
 """
 
 import dataclasses

@@ -57,7 +57,7 @@ def verify(
         Path of the certificate, and its content as returned by `read_certificate`. The other files must be in the same
         folder.
     device
-        Device of the kind on which the votes were drawn.
+        Device on which the draws are repeated. It must be of the same kind as the device on which the votes were drawn.
     draws
         Number of draws to repeat. The default is SAMPLE if the votes contain the label map of each draw. Otherwise, all
         draws are repeated, because without label maps, a sample of draws cannot reveal forged counts.
@@ -144,7 +144,7 @@ class _Case:
         return smoothed
 
     def require_votes(self) -> None:
-        """Raise DocumentError unless the votes have the parts, shape and settings that the certificate states."""
+        """Raise DocumentError if the parts, the shape or the settings of the votes differ from the certificate."""
         votes, sampling = self.votes, self.sampling
         names = [each["name"] for each in self.document["measurements"]]
         shape = (len(self.networks.config["classes"]), *self.image.pixels.shape[1:])
