@@ -21,7 +21,7 @@ from segcert.results.labels import CLASS_COLORS
 
 Picture = npt.NDArray[np.uint8]
 THUMBNAILS, COLUMNS = 24, 8  # largest numbers of images per split and of columns on the contact sheet
-# Lengths on the contact sheet, in pixels of the image file. Two of these pixels take up one CSS pixel.
+# Lengths on the contact sheet, in pixels of the image file. There are two of these pixels per CSS pixel.
 SIDE, OUTLINE, GAP, LABEL, HEADING, MARGIN = 256, 3, 14, 40, 92, 24
 FRAME = 213  # gray level of a thumbnail's frame
 NAME = 22  # number of characters that fit below a thumbnail
