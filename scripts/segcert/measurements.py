@@ -1,15 +1,16 @@
-"""Measurements that a clinician takes from a mask, such as area and diameter.
+"""Measurements that a clinician takes from a mask, such as an area or a diameter.
 
-Each measurement is a function of one label map. The unit of a length follows from what is known about the pixels
-(`pixel_scale`). It is one of:
+Each measurement is a function of a label map. The unit of a length depends on the information about the pixels (see
+`pixel_scale`). It is one of:
 
-- "mm": lengths in the patient;
-- "mm at the detector": lengths in the patient are smaller, by an unknown magnification;
+- "mm": millimetres in the patient;
+- "mm at the detector": millimetres at the detector (lengths in the patient are smaller by an unknown factor);
 - "pixels": pixels of the label map, if their size is unknown and resizing did not change their aspect ratio;
 - "original pixels": pixels of the file, if their size is unknown and resizing changed their aspect ratio;
-- "original pixel widths": widths of a pixel in the file, which is not square and has an unknown size.
+- "original pixel widths": widths of a pixel in the file, if its pixels are not square and have an unknown size.
 
-Areas are in mm2 or in mm2 at the detector. Without a size in mm, they are numbers of pixels of the label map.
+Areas are in mm2 or in mm2 at the detector. If the pixel size in mm is unknown, they are numbers of pixels of the label
+map.
 """
 
 import dataclasses
@@ -34,16 +35,16 @@ PixelSize = tuple[float, float]
 
 MM, AT_DETECTOR = "mm", "mm at the detector"
 PIXELS, ORIGINAL_PIXELS, PIXEL_WIDTHS = "pixels", "original pixels", "original pixel widths"
-AREA_UNITS = {MM: "mm2", AT_DETECTOR: "mm2 at the detector"}  # by the unit of lengths
+AREA_UNITS = {MM: "mm2", AT_DETECTOR: "mm2 at the detector"}  # unit of areas for each unit of lengths
 
 BUILT_IN = ("area", "diameter", "cardiothoracic_ratio")
-SECOND_LUNG = 0.2  # least area of the second lung field, as a share of the area of the first
-SMALLEST_HEART = 0.02  # least area of a heart, as a share of the area of the lung fields
+SECOND_LUNG = 0.2  # smallest area of the second lung field, as a share of the area of the first
+SMALLEST_HEART = 0.02  # smallest area of a heart, as a share of the area of the lung fields
 DECISION = re.compile(r"([\w.]+) *> *(-?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?)")
 
 
 class MeasurementError(ValueError):
-    """Error for a measurement that does not exist, cannot be imported, or needs classes that the data set lacks."""
+    """Error raised for a measurement that does not exist, cannot be imported, or needs classes that are missing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,16 +54,18 @@ class Measurement:
     Attributes
     ----------
     name
-        Name in tables, for example "area_lungs" or "cardiothoracic_ratio". A user-supplied measurement is named after
+        Name in tables, for example "area_lungs" or "cardiothoracic_ratio". A user-supplied measurement has the name of
         its function.
     unit
-        Unit of a length or of an area, as listed above; "" for a ratio or a user-supplied measurement.
+        Unit of a length or an area (see the list at the top of this module), or "" for a ratio or a user-supplied
+        measurement.
     function
-        Function that takes a uint8 label map of shape (H, W) and returns a float; NaN if the measurement is undefined
-        for this label map. A certified interval treats NaN as minus infinity for its lower end and as infinity for its
-        upper end.
+        Function that takes a uint8 label map of shape (H, W) and returns a float, or NaN if the measurement is
+        undefined for this label map. For a certified interval, NaN is treated as minus infinity at the lower end and as
+        infinity at the upper end.
     digest
-        SHA-256 of the code that computes the measurement. Stored values are reused only if this digest is unchanged.
+        SHA-256 digest of the code that computes the measurement. Stored values are only reused if the digest has not
+        changed.
     """
 
     name: str
@@ -74,17 +77,17 @@ class Measurement:
 def pixel_scale(
     pixel_size: PixelSize | None, length_unit: str, stretch: tuple[float, float]
 ) -> tuple[PixelSize | None, str]:
-    """Return the pixel size with which to measure lengths in a resized image, and the unit of these lengths.
+    """Return the pixel size for measuring lengths in a resized image, and the unit of these lengths.
 
     Parameters
     ----------
     pixel_size
-        Height and width of a pixel in the resized image, in `length_unit`; None if unknown.
+        Height and width of a pixel in the resized image, in `length_unit`, or None if they are unknown.
     length_unit
         The unit of `pixel_size`.
     stretch
-        Height and width, in original pixels, of the area that a pixel in the resized image covers. If they differ, the
-        pixels of the resized image are not square, and a length in such pixels would have no meaning.
+        Height and width, in original pixels, of the area that is covered by a pixel in the resized image. If they
+        differ, the pixels of the resized image are not square, and a length in such pixels would have no meaning.
     """
     if pixel_size:
         return pixel_size, length_unit
@@ -98,19 +101,20 @@ def measurements_of(
     pixel_size: PixelSize | None = None,
     length_unit: str = MM,
 ) -> tuple[Measurement, ...]:
-    """Return the measurements named by `specifications`, as in the configuration key `measurements`.
+    """Return the measurements for a list of specifications, as in the configuration key `measurements`.
 
     Parameters
     ----------
     specifications
-        "area" and "diameter" (one measurement per class, without the background), "cardiothoracic_ratio" (needs classes
-        named "lungs" and "heart"), and "package.module:function" for your own function (see Notes).
+        Each specification is "area" or "diameter" (one measurement for each class except the background),
+        "cardiothoracic_ratio" (requires classes named "lungs" and "heart"), or "package.module:function" for your own
+        function. See the notes below for such a function.
     classes
         Names of the class ids 0, 1, ...; class 0 is the background.
     pixel_size
         Height and width of a pixel in `length_unit`, or None if the pixel size is unknown.
     length_unit
-        Unit of lengths, as `pixel_scale` returns it.
+        Unit of lengths, as returned by `pixel_scale`.
 
     Returns
     -------
@@ -124,24 +128,24 @@ def measurements_of(
 
     Notes
     -----
-    Your own function has the signature ``function(labels, pixel_size) -> float``, and both arguments are passed by
+    Your own function must have the signature ``function(labels, pixel_size) -> float``. Both arguments are passed by
     position:
 
-    - `labels` is the label map of one draw: a numpy array of uint8 class ids, of shape (H, W); 0 is the background. Do
-      not change it.
-    - `pixel_size` is the height and width of a pixel in the patient in mm, two floats. It is None if they are unknown,
-      for example if the file states only their size at the detector.
-    - The result is one number, which is converted to float. Return NaN if a structure that the measurement needs is
-      absent. With 0 instead, a missed structure would get a certified decision "below the threshold".
+    - `labels` is the label map of a draw: a numpy array of uint8 class ids, of shape (H, W). Class 0 is the background.
+      The function must not modify this array.
+    - `pixel_size` is a pair of floats: the height and the width, in mm, of the area in the patient that a pixel covers.
+      It is None if this size is unknown, for example if the file only contains the pixel size at the detector.
+    - The return value is a number, which is converted to float. Return NaN if a required structure is absent. If you
+      returned 0, a structure that the network missed could lead to the certified decision "below the threshold".
 
-    The function is called once per draw, which is n0 + n times per image. It must depend only on its arguments, because
-    its values are stored. Its module must be importable, for example from a folder on PYTHONPATH. Tables show the
-    measurement under the function's name, without a unit. The values are recomputed when the pixel size, the code of
-    the module or the code of a module that it imports changes. This requires new draws unless label maps were kept.
+    The function is called once per draw, which is n0 + n times per image. Its result must depend only on its arguments,
+    because the values are stored. Its module must be importable, for example from a folder on PYTHONPATH. In tables,
+    the measurement has the name of the function and no unit. The values are recomputed when the pixel size, the code of
+    the module, or the code of a module that it imports changes. This requires new draws unless label maps were kept.
 
     Examples
     --------
-    Put this function, which returns the share of the image that is not background, into `my_measurements.py`:
+    Write this function, which returns the share of the image that is not background, to `my_measurements.py`:
 
     >>> def foreground_share(labels, pixel_size):
     ...     return (labels > 0).mean() or float("nan")  # NaN if all is background
@@ -156,7 +160,7 @@ def measurements_of(
 
 
 def applicable(specifications: Sequence[str], classes: Sequence[str]) -> list[str]:
-    """Return the `specifications` that can be measured on a data set with the given classes."""
+    """Return those `specifications` that can be measured on a data set with the given classes."""
     heart = {"lungs", "heart"} <= set(classes)
     return [name for name in specifications if name != "cardiothoracic_ratio" or heart]
 
@@ -166,8 +170,8 @@ def check_measurements(
 ) -> None:
     """Raise MeasurementError for an unknown measurement, or for a decision about a quantity that is not measured.
 
-    `classes` contains the class names of each data set. A measurement may need classes that some data sets lack (see
-    `applicable`).
+    `classes` contains the class names of each data set. A measurement may require classes that some of the data sets
+    lack (see `applicable`).
     """
     names = set(specifications) & {"cardiothoracic_ratio"}
     for of_dataset in classes:
@@ -196,9 +200,9 @@ def parse_decision(text: str) -> tuple[str, float]:
 
 
 def area(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
-    """Return the area of a class in squares of the pixel size's unit, or in pixels if the pixel size is unknown.
+    """Return the area of a class in the squared unit of the pixel size, or in pixels if the pixel size is unknown.
 
-    It is NaN if the class is absent.
+    The area is NaN if the class is absent.
     """
     height, width = pixel_size or (1.0, 1.0)
     return float(np.count_nonzero(labels == class_id)) * height * width or math.nan
@@ -207,10 +211,10 @@ def area(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> 
 def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
     """Return the diameter of a class in the unit of the pixel size, or in pixels if the pixel size is unknown.
 
-    The diameter is the longest distance between two pixel corners in the largest 8-connected piece, so one pixel has
-    the diameter sqrt(2). It is NaN if the class is absent.
+    The diameter is the longest distance between two pixel corners in the largest 8-connected component. For example,
+    the diameter of a single pixel is sqrt(2). The diameter is NaN if the class is absent.
     """
-    from scipy.spatial import ConvexHull  # here, because most runs do not measure a diameter
+    from scipy.spatial import ConvexHull  # imported here, because most runs do not measure a diameter
     from scipy.spatial.distance import pdist
 
     pieces = _largest_pieces(labels == class_id, 1)
@@ -223,19 +227,19 @@ def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None)
 
 
 def cardiothoracic_ratio(labels: Labels, lungs: int, heart: int) -> float:
-    """Return the width of the heart divided by that of the lung fields, each from its leftmost to its rightmost pixel.
+    """Return the width of the heart divided by the width of the lung fields.
 
-    The lung fields are the largest 8-connected piece of the class `lungs`, and the second largest if it has at least
-    SECOND_LUNG of the area of the first. The heart is the largest 8-connected piece of the class `heart` within the
-    rows of the lung fields. Other pieces, such as stray pixels, do not count.
+    Each width is measured from the leftmost pixel to the rightmost pixel, which may be in different rows. The lung
+    fields are the largest 8-connected component of the class `lungs`, and also the second largest component if its area
+    is at least SECOND_LUNG times that of the largest. The heart is the largest 8-connected component of the class
+    `heart` within the rows of the lung fields. Other components, such as stray pixels, are ignored.
 
-    The ratio is NaN if a structure is absent. This is the case if there are no lungs, or if the heart has less than
-    SMALLEST_HEART of the area of the lung fields. It is also the case if the heart reaches beyond the lung fields on
-    one side, because a lung was then missed.
+    The ratio is NaN if there are no lungs, or if the area of the heart is less than SMALLEST_HEART times the area of
+    the lung fields. It is also NaN if the heart extends beyond the lung fields on one side, because this means that a
+    lung was missed.
 
-    The clinical ratio divides the widest transverse diameter of the heart by the widest inner diameter of the rib cage.
-    A mask does not show the ribs, so the lung fields stand for the rib cage. Their leftmost and rightmost pixels may be
-    in different rows.
+    The clinical ratio is the widest transverse diameter of the heart divided by the widest inner diameter of the rib
+    cage. A mask does not contain the ribs, so the lung fields are used in place of the rib cage.
     """
     fields = _largest_pieces(labels == lungs, 2)
     if not fields:
@@ -256,11 +260,11 @@ def cardiothoracic_ratio(labels: Labels, lungs: int, heart: int) -> float:
 
 
 def _largest_pieces(mask: npt.NDArray[np.bool_], count: int) -> list[npt.NDArray[np.bool_]]:
-    """Return the `count` largest 8-connected pieces of a mask, largest first; fewer if the mask has fewer.
+    """Return the `count` largest 8-connected components of a mask, or all components if there are fewer.
 
-    Of equally large pieces, the one that a scan by rows meets first comes first.
+    Components are sorted by decreasing size. Components of equal size are in the order of a scan by rows.
     """
-    from scipy import ndimage  # here, because importing it is slow
+    from scipy import ndimage  # imported here, because the import is slow
 
     pieces, found = ndimage.label(mask, structure=np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel(), minlength=found + 1)[1:]
@@ -268,7 +272,7 @@ def _largest_pieces(mask: npt.NDArray[np.bool_], count: int) -> list[npt.NDArray
 
 
 def _edges(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Return the leftmost column of a mask, and the column after its rightmost one."""
+    """Return the leftmost column of a mask, and the column after its rightmost column."""
     columns = np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(columns[-1]) + 1
 
@@ -278,7 +282,7 @@ def _measurements_of(
 ) -> list[Measurement]:
     if name in ("area", "diameter"):
         function, unit = (diameter, length_unit) if name == "diameter" else (area, AREA_UNITS.get(length_unit, PIXELS))
-        size = None if unit == PIXELS else pixel_size  # a number of pixels does not depend on their shape
+        size = None if unit == PIXELS else pixel_size  # a number of pixels does not depend on the shape of the pixels
         return [
             _built_in(f"{name}_{title}", unit if size else PIXELS, function, class_id, size)
             for class_id, title in enumerate(classes)
@@ -323,9 +327,9 @@ def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
 
 
 def code_of(specification: str) -> str | None:
-    """Return the digest of a user-supplied measurement's code: its module and all that this module imports.
+    """Return a digest of the code of a user-supplied measurement, which is its module and everything that it imports.
 
-    If the measurement is in an installed package, return the package's version and a digest of its files.
+    If the measurement is in an installed package, return the version of the package and a digest of its files.
     """
     return target_digest(specification) or " ".join(target_packages(specification).values()) or None
 
@@ -337,5 +341,5 @@ def _code_of_this_module() -> str:
 
 @functools.cache
 def _code_and_packages(_module: ModuleType, specification: str) -> tuple[str | None, dict[str, str]]:
-    """Return a measurement's code and packages as they were when this process imported its module."""
+    """Return the code and the packages of a measurement, as they were when this process imported its module."""
     return code_of(specification), {"numpy": version_of("numpy"), **target_packages(specification)}

@@ -317,7 +317,7 @@ def test_a_second_decision_is_counted_in_every_folder(run, image, segmenter, tmp
         return
     assert again["number"] == 2
     assert [each["seed"] for each in again["earlier"]] == [read_seed(first)]
-    said = "decision 2 on this image and network; alpha covers only one decision"
+    said = "decision 2 on this image and network; alpha covers one"
     explained = run("explain", second / "chest.certificate.json")
     assert said in output
     assert f"BUT: this is {said}" in explained

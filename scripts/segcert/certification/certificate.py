@@ -1,4 +1,4 @@
-"""Certificates computed from votes, by SegCertify (Fischer et al., ICML 2021, algorithm 2) or another method."""
+"""Certificates computed from votes, with SegCertify (Fischer et al., ICML 2021, algorithm 2) or another method."""
 
 import dataclasses
 import math
@@ -21,8 +21,9 @@ class Certificate:
 
     A pixel is certified if its label in `labels` is not ABSTAIN. A pixel's certificate is correct if the smoothed model
     gives the pixel this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
-    the confidence, which is a probability over the noise draws. The guarantee is valid for one decision: sigma, n0, n,
-    the seed, tau, alpha and the method were fixed before anyone saw the votes. It is not valid for the best of several.
+    the confidence, which is a probability over the noise draws. The guarantee is valid for a single decision, for which
+    sigma, n0, n, the seed, tau, alpha and the method were fixed before anyone saw the votes. It is not valid for the
+    best of several decisions.
 
     Attributes
     ----------
@@ -46,8 +47,8 @@ class Certificate:
     k
         Parameter k of the method "kfwer"; 1 for other methods.
     looks
-        Planned looks: all values of n at which the image might have been decided, in increasing order; `n` is one of
-        them. Empty if n was fixed.
+        Planned looks: all values of n at which sampling might have ended, in increasing order. `n` is one of them.
+        Empty if a single value of n was fixed.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -63,7 +64,7 @@ class Certificate:
 
     @property
     def level(self) -> float:
-        """Error rate of this decision alone: alpha, or each look's share of alpha."""
+        """Error rate of this decision alone: alpha or, with planned looks, alpha divided by the number of looks."""
         return alpha_per_look(self.alpha, self.looks)
 
     @property
@@ -73,7 +74,7 @@ class Certificate:
 
     @property
     def guarantee(self) -> str:
-        """Text that states the guarantee for the labels."""
+        """A sentence that states the guarantee for the labels."""
         return METHODS[self.method].guarantee
 
     def settings(self) -> dict[str, Any]:
@@ -97,10 +98,10 @@ def certify(
 ) -> Certificate:
     """Certify the pixels of an image from its votes.
 
-    Let p be the probability that the network gives a pixel the class c when noise is added to the image. For the class
-    c chosen for the pixel, an exact one-sided binomial test checks the hypothesis p <= tau. If the test rejects it, the
-    pixel is certified with radius sigma * Phi^-1(tau) (Cohen et al., ICML 2019). All other pixels abstain. The
-    guarantee is exact for any model and any dependence between pixels.
+    First, a class c is chosen for each pixel. Let p be the probability that the network gives the pixel this class when
+    noise is added to the image. The hypothesis p <= tau is tested with an exact one-sided binomial test. If it is
+    rejected, the pixel is certified with radius sigma * Phi^-1(tau) (Cohen et al., ICML 2019). All other pixels
+    abstain. The guarantee is exact for any model and any dependence between pixels.
 
     Parameters
     ----------
@@ -111,30 +112,32 @@ def certify(
     alpha
         Error rate for the whole image, in (0, 0.5).
     method
-        "segcertify": the n0 selection draws choose c (the lower id in a tie), and the n estimation draws test it.
-        With Holm's procedure over all pixels, the probability that any pixel is certified wrongly is at most alpha
-        (Fischer et al., ICML 2021). "holm" has the same guarantee, but all n0 + n draws both choose c and test it
-        (proof in `selection_free_threshold`). Two methods have a weaker guarantee. "kfwer": the probability of k or
-        more wrong pixels is at most alpha (Lehmann and Romano 2005). "by": the expected share of wrong pixels among the
-        certified pixels is at most alpha (Benjamini and Yekutieli 2001).
+        With "segcertify", the class c is chosen from the n0 selection draws (the lowest id in a tie) and tested on the
+        n estimation draws. With Holm's procedure over all pixels, the probability that any pixel is certified wrongly
+        is at most alpha (Fischer et al., ICML 2021). "holm" has the same guarantee, but c is both chosen and tested on
+        all n0 + n draws (see `selection_free_threshold` for the proof). Two methods have a weaker guarantee. With
+        "kfwer", the probability that k or more pixels are certified wrongly is at most alpha (Lehmann and Romano 2005).
+        With "by", the expected share of wrong pixels among the certified pixels is at most alpha (Benjamini and
+        Yekutieli 2001).
     k
         Parameter of "kfwer"; other methods ignore it.
     looks
-        Planned looks: the values of n, fixed before any vote was seen, at which the image may be decided. The looks
-        share alpha equally, so alpha bounds the error probability of all of them together (see segcert.Looks). By
-        default, n was fixed.
+        Planned looks: the values of n, fixed before any vote was seen, at which sampling may end. Alpha is divided
+        equally among the looks, so it bounds the error probability of all looks together (see `segcert.Looks`). The
+        default is for a single value of n that was fixed.
 
     Returns
     -------
     Certificate
-        The certificate of the image. The same pixels are certified as with scipy's `binomtest` at each pixel and the
-        corresponding correction of statsmodels. For speed, the tests use a table of p-values and a histogram of counts.
+        The certificate of the image. It certifies the same pixels as scipy's `binomtest`, applied to each pixel, with
+        the corresponding multiple-testing correction of statsmodels. For speed, the tests use a table of p-values and a
+        histogram of counts.
 
     Raises
     ------
     CertificationError
-        If a setting is out of range, or if no votes could certify a pixel with these settings (see `smallest_n`). With
-        `looks`, also if the votes were drawn at none of them.
+        If a setting is out of range, or if no pixel could be certified with these settings, whatever the votes are (see
+        `smallest_n`). With `looks`, also if the number n of the votes is not one of the looks.
 
     Examples
     --------
@@ -175,13 +178,16 @@ def certify(
 
 
 def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method: str, k: int = 1) -> int:
-    """Return the smallest count, of n draws, at which a method certifies a pixel, given the counts, shape (H, W)."""
+    """Return the smallest count in n draws at which a method certifies a pixel.
+
+    `counts`, of shape (H, W), contains the number of votes for the tested class at each pixel.
+    """
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
     return METHODS[method].threshold(histogram, n, tau, alpha, k)
 
 
 def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1) -> None:
-    """Raise CertificationError if a setting is out of range, or if the votes cannot certify anything."""
+    """Raise CertificationError if a setting is out of range, or if these votes are unsuitable for the method."""
     check_settings(tau, alpha, method, k)
     require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k)
     if votes.n0 < 1 and not METHODS[method].all_draws:
@@ -202,7 +208,7 @@ def tested_draws(votes: Votes, method: str) -> int:
 
 
 def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Counts]:
-    """Return the class that a method tests at each pixel, and the number of tested draws that chose it.
+    """Return the class that a method tests at each pixel, and the number of votes for it in the tested draws.
 
     Both are arrays of shape (H, W).
     """
@@ -219,5 +225,5 @@ def certified_radius(sigma: float, tau: float) -> float:
 
 
 def radius_in_gray_levels(radius: float, values: int) -> float:
-    """Convert an l2 radius to the RMS change per value in 8-bit gray levels, for an image with `values` values."""
+    """Convert the l2 radius of an image with `values` values to the RMS change per value, in 8-bit gray levels."""
     return 255 * radius / math.sqrt(values)

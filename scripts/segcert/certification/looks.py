@@ -14,29 +14,29 @@ class Looks:
     """Planned looks at the votes of an image, and the settings of the certificate.
 
     At each look, the image is certified at level alpha / (number of looks). Sampling ends at the first look at which
-    few enough pixels abstain, or at the last look. The certificate is the one of that look. It can only be wrong if the
-    certificate of one of the looks is wrong. By the union bound, this has probability at most alpha, whatever decides
-    when sampling ends. So `stop_at_abstention` may even be chosen after votes were seen; all other settings may not.
+    few enough pixels abstain, or at the last look. The certificate of this look is the result. By the union bound, the
+    probability that the certificate of any look is wrong is at most alpha. This is true for every rule that ends
+    sampling. Therefore, `stop_at_abstention` may even be chosen after votes were seen, unlike all other settings.
 
     Attributes
     ----------
     ns
-        Number n of estimation draws at each look, increasing.
+        Number n of estimation draws at each look, in increasing order.
     tau
         Threshold of the test, in (0.5, 1).
     alpha
-        Error rate for the whole image, in (0, 0.5), which the looks share equally.
+        Error rate for the whole image, in (0, 0.5). It is divided equally among the looks.
     method
         Name of the statistical method (see `certify`).
     k
         Parameter of the method "kfwer"; other methods ignore it.
     stop_at_abstention
-        Share of pixels, in [0, 1]: sampling ends at a look at which at most this share abstains.
+        Share of pixels, in [0, 1]. Sampling ends at the first look at which at most this share of the pixels abstains.
 
     Raises
     ------
     CertificationError
-        If there is no look, or if `stop_at_abstention` is out of range.
+        If `ns` is empty, or if `stop_at_abstention` is out of range.
 
     Examples
     --------
@@ -70,15 +70,15 @@ class Looks:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Self:
-        """Return the looks that the parameter `looks` of a job describes."""
+        """Create an instance from the parameter `looks` of a job."""
         return cls(**{**params, "ns": tuple(params["ns"])})
 
     def check(self, pixels: int, n0: int) -> None:
-        """Raise CertificationError unless every look could certify a pixel of an image with `pixels` pixels."""
+        """Raise CertificationError if no pixel could be certified at some look, in an image of `pixels` pixels."""
         require_feasible_looks(self.ns, pixels, self.tau, self.alpha, self.method, n0, self.k)
 
     def certify(self, votes: Votes) -> Certificate:
-        """Certify an image from its votes at one of the looks. Raises CertificationError as `certify` does."""
+        """Certify an image from its votes at one of the looks. Raises the same errors as the function `certify`."""
         return certify(votes, self.tau, self.alpha, self.method, k=self.k, looks=self.ns)
 
     def are_over(self, votes: Votes) -> bool:

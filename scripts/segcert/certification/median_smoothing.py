@@ -1,4 +1,4 @@
-"""Certified intervals for measurements, by median smoothing (Chiang et al., NeurIPS 2020)."""
+"""Certified intervals for measurements, computed by median smoothing (Chiang et al., NeurIPS 2020)."""
 
 import dataclasses
 import math
@@ -18,9 +18,9 @@ from segcert.votes import Votes
 class CertifiedInterval:
     """A certified interval for a measurement's median.
 
-    With probability at least 1 - alpha over the draws, the measurement's median over the noise is in [low, high]. This
-    holds for the image and for every perturbation of it with an l2 norm below `radius`. The guarantee covers this
-    median, not the measurement on a single prediction.
+    With probability at least 1 - alpha over the draws, the median of the measurement over the noise is in [low, high].
+    This is true for the image and for every perturbed image at an l2 distance below `radius`. The guarantee is about
+    this median, not about the measurement on a single prediction.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class CertifiedInterval:
     radius
         Certified l2 radius, for pixel values in [0, 1].
     alpha
-        Error probability of this interval: its share of the image's alpha.
+        Error probability of this interval. All intervals of an image share the image's alpha.
     draws
         Number of draws from which the interval is computed.
     """
@@ -68,8 +68,8 @@ def median_interval(
     Parameters
     ----------
     values
-        The measurement on each draw's label map: n numbers. n must be fixed beforehand, and the draws must be
-        independent. NaN is treated as minus infinity for the lower end and as infinity for the upper end.
+        The measurement on the label map of each draw: n numbers. The number n must be fixed beforehand, and the draws
+        must be independent. NaN is treated as minus infinity for the lower end and as infinity for the upper end.
     sigma
         Standard deviation of the noise, for pixel values in [0, 1].
     tau
@@ -129,12 +129,14 @@ def certify_measurements(
     tau
         Threshold in (0.5, 1). The radius is sigma * Phi^-1(tau).
     alpha
-        Error probability of all intervals together. Each interval gets alpha / (number of measurements).
+        Error probability of all intervals together. The error probability of each interval is alpha divided by the
+        number of measurements.
 
     Returns
     -------
     dict
-        Maps the name of each measurement to its interval. With probability at least 1 - alpha, all of them are correct.
+        Maps the name of each measurement to its interval. With probability at least 1 - alpha, all intervals are
+        correct.
     """
     values = dict(votes.measurements if measurements is None else measurements)
     return {

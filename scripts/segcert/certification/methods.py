@@ -1,7 +1,7 @@
-"""Certification methods: their tests and guarantees, and checks that the settings can certify at least one pixel.
+"""Certification methods, with their tests and guarantees, and checks that settings can certify at least one pixel.
 
-This module must not import numpy, because the configuration imports this module. So each function imports the
-correction that it uses.
+The configuration imports this module, so it must not import numpy. Therefore, each function imports the correction
+that it uses.
 """
 
 import itertools
@@ -17,7 +17,7 @@ EXACT = "with probability at least 1 - alpha, no pixel of the image is certified
 
 
 class CertificationError(ValueError):
-    """Error for settings that are out of range, or with which nothing can be certified."""
+    """Error raised for settings that are out of range, or that cannot certify anything."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,22 @@ class Method:
     name
         Name in the configuration and in `certify`.
     guarantee
-        Text of the guarantee that certificates state.
+        Text of the guarantee, as stated in certificates.
     weaker
         True if the guarantee allows some certified pixels to be wrong. A certificate with such a guarantee implies
         neither a lower bound on Dice nor an interval for an area.
     all_draws
-        True if all n0 + n draws both choose a pixel's class and test it. Otherwise n0 draws choose the class, and n
-        draws test it.
+        True if the class of a pixel is both chosen and tested on all n0 + n draws. Otherwise, the class is chosen from
+        the n0 draws and tested on the n draws.
     expected_share
-        True if alpha bounds the expected share of wrong pixels, and not the probability that the guarantee fails.
+        True if alpha bounds the expected share of wrong pixels. False if it bounds the probability that the guarantee
+        fails.
     takes_k
         True if the guarantee depends on the parameter k.
     step_up
         True for a step-up procedure, False for a step-down procedure. Both test pixels in order of increasing p-value.
-        Step-up certifies all pixels up to the last that passes its test, and step-down all before the first that fails.
+        A step-up procedure certifies all pixels up to the last pixel that passes its test. A step-down procedure
+        certifies all pixels before the first pixel that fails its test.
     threshold
         Function of the histogram of counts, shape (n + 1,), the number n of tested draws, tau, alpha and k. It returns
         the smallest count with which a pixel is certified, or n + 1 if no pixel is.
@@ -139,11 +141,11 @@ def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
 def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1) -> int:
     """Return the smallest n with which a pixel can be certified in an image of `pixels` pixels.
 
-    In the best case, all votes at every pixel agree. Then each pixel's p-value is P(Bin(n, tau) >= n) = tau^n. It must
-    not exceed the largest level at which the method can reject a first hypothesis.
+    In the best case, all votes at every pixel agree. Then the p-value of each pixel is P(Bin(n, tau) >= n) = tau^n. It
+    must not exceed the largest level at which the method can reject the first hypothesis.
     """
     level = METHODS[method].level(pixels, pixels - 1 if METHODS[method].step_up else 0, alpha, k)
-    if METHODS[method].all_draws:  # wrong classes also use part of alpha: see `selection_free_threshold`
+    if METHODS[method].all_draws:  # part of alpha is needed for wrong classes: see `selection_free_threshold`
         draws = _first(lambda n: pixels * (tau**n + (1 - tau) ** n) <= alpha, level, tau)
         return max(1, draws - n0)
     return _first(lambda n: tau**n <= level, level, tau)
@@ -152,7 +154,7 @@ def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify"
 def require_feasible(
     n: int, pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
 ) -> None:
-    """Raise CertificationError if a setting is out of range, or if no votes could certify a pixel."""
+    """Raise CertificationError if a setting is out of range, or if `n` is too small to certify any pixel."""
     least = _least_n(pixels, tau, alpha, method, n0, k)
     if n < least:
         raise CertificationError(
@@ -162,12 +164,12 @@ def require_feasible(
 
 
 def alpha_per_look(alpha: float, looks: Sequence[int]) -> float:
-    """Return the share of alpha for one decision: planned looks share alpha equally; without looks, all of it."""
+    """Return alpha divided equally among the planned looks, or all of alpha if there are no looks."""
     return alpha / max(1, len(looks))
 
 
 def parse_looks(text: str) -> tuple[int, ...]:
-    """Return the planned looks in a text such as "60,110,300"; an empty text contains none.
+    """Parse planned looks such as "60,110,300". For an empty text, return an empty tuple.
 
     Raises CertificationError for any other text.
     """
@@ -185,7 +187,7 @@ def parse_looks(text: str) -> tuple[int, ...]:
 def require_feasible_looks(
     looks: Sequence[int], pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
 ) -> None:
-    """Raise CertificationError if looks do not increase, or if no votes could certify a pixel at one of them."""
+    """Raise CertificationError if the looks do not increase, or if one is too small to certify any pixel."""
     if any(earlier >= later for earlier, later in itertools.pairwise(looks)):
         raise CertificationError(
             f"`looks`: found {list(looks)}; expected numbers of draws in increasing order, without repetition. Write "
@@ -201,7 +203,7 @@ def require_feasible_looks(
 
 
 def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -> None:
-    """Raise CertificationError if `draws` (n0 + n) are too few to certify several measurements simultaneously."""
+    """Raise CertificationError if `draws` (n0 + n) is too small to certify several measurements simultaneously."""
     least = smallest_draws(tau, alpha / measurements) if measurements else 0
     if draws < least:
         raise CertificationError(
@@ -211,12 +213,12 @@ def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -
 
 
 def smallest_draws(tau: float, alpha: float) -> int:
-    """Return the smallest number of draws n with which a median can be certified: tau^n <= alpha / 2."""
+    """Return the smallest number of draws with which a median can be certified: the least n with tau^n <= alpha / 2."""
     return math.ceil(math.log(alpha / 2) / math.log(tau))
 
 
 def _least_n(pixels: int, tau: float, alpha: float, method: str, n0: int, k: int) -> int:
-    """Return `smallest_n`. Raise CertificationError if a setting is out of range for an image of `pixels` pixels."""
+    """Return `smallest_n`, or raise CertificationError if a setting is out of range for an image of this size."""
     check_settings(tau, alpha, method, k)
     if METHODS[method].takes_k and k >= pixels:
         raise CertificationError(

@@ -1,4 +1,4 @@
-"""Certified radius of each pixel, simultaneously for all values of tau on a grid."""
+"""Certified radius of each pixel, with a guarantee that holds simultaneously for all values of tau on a grid."""
 
 import dataclasses
 import itertools
@@ -12,7 +12,7 @@ from segcert.certification.methods import METHODS, CertificationError, check_set
 from segcert.certification.multiple_testing import holm_threshold, p_value_table
 from segcert.votes import Votes
 
-WRONG_CLASS = 0.01  # share of alpha reserved for wrong classes
+WRONG_CLASS = 0.01  # share of alpha that is reserved for wrong classes
 TAUS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
@@ -28,12 +28,12 @@ class RadiusMap:
     labels
         Array of shape (H, W), uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
-        Array of shape (H, W), float64: each pixel's l2 radius, for pixel values in [0, 1]; 0 where nothing is
+        Array of shape (H, W), float64: the l2 radius of each pixel, for pixel values in [0, 1], or 0 where nothing is
         certified.
     taus
         Grid of values of tau.
     alpha
-        Error rate of the complete map, over all pixels and all values of tau.
+        Error rate of the complete map, for all pixels and all values of tau together.
     method
         Name of the statistical method (see `radius_map`).
     """
@@ -50,16 +50,16 @@ def radius_map(
 ) -> RadiusMap:
     """Certify each pixel at the largest tau that its votes allow, with one alpha for all pixels and values of tau.
 
-    The length of the grid `taus` does not affect the error probability, because the hypotheses of a pixel are nested.
-    If p is the probability of the pixel's class, then p <= tau is true for every tau on the grid from some tau*
+    The number of values in the grid `taus` does not affect the error probability, because the hypotheses of a pixel are
+    nested. If p is the probability of the pixel's class, then p <= tau is true for every tau on the grid from some tau*
     upwards. Let the threshold at each tau be the least count c with P(Bin(n, tau) >= c) <= a. Thresholds rise with tau,
     so the pixel's radius is too large only if its count reaches the threshold at tau*. The probability of this error is
     at most a.
 
     First, Holm's procedure at the largest tau rejects r of K pixels. Unless one of these rejections is an error, all
-    hypotheses of the r pixels are false, so a = alpha / (K - r) is small enough. With "holm" (the same draws choose and
-    test the class), a hundredth of alpha is reserved for wrong classes. No threshold is then below the least count c
-    with K P(Bin(n, 1 - tau_min) >= c) <= alpha / 100, where tau_min is the smallest tau.
+    hypotheses of the r pixels are false, so a = alpha / (K - r) is small enough. With "holm", the same draws choose and
+    test the class, so a hundredth of alpha is reserved for wrong classes. In this case, all thresholds are at least the
+    smallest c with K P(Bin(n, 1 - tau_min) >= c) <= alpha / 100, where tau_min is the smallest tau.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def radius_map(
 
 
 def map_budget(alpha: float, method: str) -> float:
-    """Return the part of alpha that bounds errors in the radius: alpha without the share reserved for wrong classes."""
+    """Return the part of alpha that is not reserved for wrong classes, and that bounds errors in the radius."""
     return (1 - WRONG_CLASS) * alpha if METHODS[method].all_draws else alpha
 
 
 def check_radius_map(method: str) -> None:
-    """Raise CertificationError if a method cannot certify a radius map."""
+    """Raise CertificationError if the method cannot certify a radius map."""
     if method not in METHODS or METHODS[method].weaker:
         raise CertificationError(
             f"method: found {method!r}; expected `segcertify` or `holm`, because a radius map requires one of these "

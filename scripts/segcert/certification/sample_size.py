@@ -1,4 +1,4 @@
-"""Planning before sampling: the number of draws that is needed, and the radius that can be certified."""
+"""Planning before sampling: the number of draws that are needed, and the radius that can be certified."""
 
 import dataclasses
 import math
@@ -21,20 +21,22 @@ POWER = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Number of draws needed with given settings, and the radius that is certified.
+    """The number of draws that are needed with given settings, and the radius that is certified.
 
     Attributes
     ----------
     radius, gray_levels
-        Certified l2 radius, for pixel values in [0, 1], and as the RMS change per value in 8-bit gray levels.
+        Certified l2 radius: `radius` for pixel values in [0, 1], and `gray_levels` as the RMS change per value in 8-bit
+        gray levels.
     least_n
         Smallest n with which a pixel can be certified.
     least_draws
         Smallest number of draws with which a measurement can be certified.
     needed
-        Mapping from p, the share of noisy copies on which a pixel has its class, to two values of n with which the
-        pixel is certified with probability 0.95. The first assumes that no other pixel is certified, and the second
-        that nine tenths of the pixels are. If p <= tau, no n is enough, and the value is None.
+        Mapping from a share p to two values of n. On the share p of the noisy copies, a pixel has its class. With
+        either n, the pixel is certified with probability 0.95. The first n assumes that no other pixel is certified,
+        and the second n assumes that nine tenths of the pixels are certified. If p <= tau, no n is enough, and p is
+        mapped to None.
     """
 
     radius: float
@@ -55,8 +57,8 @@ def plan(
 ) -> Plan:
     """Plan the certification of an image with shape (H, W) or (C, H, W).
 
-    `sigma` is the noise level, for pixel values in [0, 1], and `n0` the number of selection draws. The other arguments
-    are those of `certify`. Raises CertificationError if a setting is out of range.
+    `sigma` is the noise level, for pixel values in [0, 1], and `n0` is the number of selection draws. The other
+    arguments are those of `certify`. Raises CertificationError if a setting is out of range.
 
     Examples
     --------
@@ -94,9 +96,9 @@ def plan(
 def draws_needed(share: float, tau: float, level: float) -> int:
     """Return the number of draws n with which a pixel passes a test at `level` with probability 0.95 or more.
 
-    `share` is the share of noisy copies on which the pixel has its class; it must be above tau. n is found by
-    bisection, so n - 1 draws are too few. Some smaller n may still be enough, because counts are integers and the power
-    is therefore not a monotone function of n.
+    `share` is the share of noisy copies on which the pixel has its class, and must be above tau. The number n is found
+    by bisection, so n - 1 draws are too few. A still smaller number may be enough, because counts are integers and the
+    power is therefore not a monotone function of n.
     """
     high = 1
     while not _passes(high, share, tau, level):
@@ -109,6 +111,6 @@ def draws_needed(share: float, tau: float, level: float) -> int:
 
 
 def _passes(n: int, share: float, tau: float, level: float) -> bool:
-    """Return whether a test at `level` with n draws certifies the pixel with probability POWER or more."""
+    """Return True if a test at `level` with n draws certifies the pixel with probability POWER or more."""
     threshold = binom.isf(level, n, tau) + 1  # the least c with P(Bin(n, tau) >= c) <= level
     return bool(threshold <= n and binom.sf(threshold - 1, n, share) >= POWER)

@@ -1,7 +1,7 @@
-"""Look for masks that do not fit their images, such as masks that were not rotated together with the image.
+"""Detection of masks that do not fit their images, for example because only the image was rotated.
 
-Gray levels change more across the true outline of a structure than across a displaced copy of it. Each mask is compared
-with its seven rotated and mirrored copies (rotations by 90, 180 and 270 degrees).
+Gray levels change more across the true outline of a structure than across a displaced copy of the outline. Therefore,
+each mask is compared with its seven rotated and mirrored copies (rotations by 90, 180 and 270 degrees).
 """
 
 import dataclasses
@@ -23,32 +23,32 @@ TURNS = {
     7: "mirrored along the other diagonal",
     8: "turned by 90 degrees counterclockwise",
 }
-BLUR = 1 / 64  # standard deviation of the Gaussian gradient, as a share of the image's side
-FAINT = 1e-6  # gradient per pixel, in [0, 1], that counts as no contrast
-# Masks of five public data sets and the same masks turned differ in both numbers: at most 7% of the correct masks are
-# doubtful, and the ratio of correct masks is 1.5 or more.
+BLUR = 1 / 64  # standard deviation of the Gaussian gradient filter, as a share of the image's side
+FAINT = 1e-6  # an image with a smaller gradient per pixel, for values in [0, 1], has no contrast
+# In five public data sets, both numbers distinguish correct masks from rotated or mirrored masks. At most 7% of the
+# correct masks are doubtful, and the ratio of correct masks is 1.5 or more.
 DOUBTFUL = 1.5
 FLAT = 1.15
-FEWEST = 8  # fewer images are too few to judge a data set
+FEWEST = 8  # smallest number of images from which a data set can be judged
 
 
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-    """Fit of the masks of a data set to their images.
+    """The fit between the masks and the images of a data set.
 
     Attributes
     ----------
     images
-        Number of images with an outline and with contrast. Only these are judged.
+        Number of images that have an outline and contrast. Other images are not judged.
     ratio
-        Contrast across the outline, divided by the median contrast of the rotated and mirrored copies (median over
-        images). It is about 1 for masks that are unrelated to their images, and None if no image is judged.
+        Contrast across the outline, divided by the median contrast across the rotated and mirrored copies, as a median
+        over images. It is about 1 for masks that are unrelated to their images, and None if no image is judged.
     turned
-        Dict that maps the description of each rotation or reflection to the contrast of this copy, divided by the
-        mask's contrast (median over images).
+        Dict that maps the description of each rotation or reflection to a ratio, as a median over images: the contrast
+        across the rotated or mirrored outline, divided by the contrast across the outline of the mask.
     doubtful
-        Names of the images for which the contrast of a rotated or mirrored copy is at least DOUBTFUL times that of the
-        mask, in descending order of this ratio.
+        Names of images with a rotated or mirrored outline that has at least DOUBTFUL times the contrast of the outline
+        of the mask, in descending order of this ratio.
     """
 
     images: int
@@ -58,7 +58,7 @@ class Alignment:
 
     @property
     def better_turned(self) -> str | None:
-        """The rotation or reflection that fits best, if most images fit better with it than without; otherwise None."""
+        """The best rotation or reflection, if the masks of most images fit better with it, otherwise None."""
         if self.images < FEWEST:
             return None
         turn = max(self.turned, key=self.turned.__getitem__)
@@ -72,7 +72,7 @@ class Alignment:
 
 def judge_alignment(dataset: PreparedDataset) -> Alignment:
     """Compare each mask of a prepared data set with its rotated and mirrored copies, reading one image at a time."""
-    multiples = {}  # (7,) by image: contrast of each turned copy divided by that of the mask
+    multiples = {}  # image name: contrasts of the seven copies, divided by that of the mask
     for name in dataset.rows:
         contrasts = _contrasts(dataset.image(name), dataset.mask(name))
         if contrasts is not None:
@@ -91,7 +91,7 @@ def judge_alignment(dataset: PreparedDataset) -> Alignment:
 
 
 def _contrasts(image: npt.NDArray[np.float32], mask: Labels) -> npt.NDArray[np.float64] | None:
-    """Return an image's mean gradient along its mask's outline, and along the rotated and mirrored outlines.
+    """Return the mean gradient of an image along the outline of the mask, and along its rotated and mirrored copies.
 
     The image has shape (C, H, W), and the result has shape (8,). The result is None if the mask has no outline, or if
     the image has no contrast.
@@ -105,7 +105,7 @@ def _contrasts(image: npt.NDArray[np.float32], mask: Labels) -> npt.NDArray[np.f
 
 
 def _outline(mask: Labels) -> npt.NDArray[np.bool_]:
-    """Return a Boolean array that is True where a pixel differs from its right or its lower neighbour."""
+    """Return a Boolean array that is True where a pixel differs from its right or lower neighbour."""
     outline = np.zeros(mask.shape, np.bool_)
     outline[:-1] |= mask[:-1] != mask[1:]
     outline[:, :-1] |= mask[:, :-1] != mask[:, 1:]

@@ -1,4 +1,4 @@
-"""Captions for the figures and tables in a report, shared by its pages, its LaTeX files and Snakemake's report.
+"""Captions of the figures and tables in a report. The pages, the LaTeX files and Snakemake's report share them.
 
 The first sentence of a caption describes the figure or table, and further sentences explain how to read it. Captions
 are plain text. Snakemake rules import this module during planning, so it imports no slow libraries. The functions that
@@ -18,14 +18,14 @@ class Figure:
     """A figure in a report."""
 
     caption: str
-    table: str = ""  # the figure is drawn from tables/<table>.csv; empty if it has a different source
-    place: str = "Certificates"  # subcategory in Snakemake's report, shared with the table of the same name
-    section: str = ""  # page section that shows its figures one below the other
-    printed: bool = True  # True if the rule `curves` also draws the figure as a PDF, one journal column wide
+    table: str = ""  # the figure is drawn from tables/<table>.csv; empty for other figures
+    place: str = "Certificates"  # subcategory in Snakemake's report, also of the table with the same name
+    section: str = ""  # page section in which figures are shown one below the other
+    printed: bool = True  # True if the rule `curves` also draws a PDF with the width of a journal column
 
     @property
     def alt(self) -> str:
-        """Alternative text: the first sentence of the caption, and the file that contains the numbers."""
+        """The alternative text: the first sentence of the caption, and the file that contains the numbers."""
         shown = self.caption.partition(". ")[0]
         return f"{shown}; the numbers are in tables/{self.table}.csv." if self.table else f"{shown}."
 
@@ -153,7 +153,7 @@ TABLES = {
     "parallel, so their total time exceeds the elapsed time. The numbers come from Snakemake's benchmark files or, "
     "for jobs that ran elsewhere, from their run records.",
 }
-# Sentences added to a caption unless certified pixels may be wrong.
+# Sentences that are added to a caption, except under a weaker guarantee.
 STRICT = {
     "attacks": "An image can also be refuted because the attacked pixel is certified wrongly. The probability of "
     "this is at most alpha per image.",
@@ -164,7 +164,7 @@ STRICT = {
     "measurements": "These intervals differ from the certified area in the class table, which bounds the smoothed "
     "model's segmentation pixel by pixel.",
 }
-ADDED = ("captions", "certified")  # keys that `for_captions` returns
+ADDED = ("captions", "certified")  # keys of the dict that `for_captions` returns
 
 
 def table_caption(name: str, weaker: bool) -> str:
@@ -182,10 +182,11 @@ def definitions(columns: Iterable[Column]) -> str:
 
 
 def for_captions(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that reports/captions/*.rst use in addition to the run's configuration (keys: ADDED).
+    """Return the values for reports/captions/*.rst that are not in the run's configuration.
 
-    `settings` is the run's configuration. The values are reStructuredText: `captions.figures` and `captions.tables` map
-    names to captions, `captions.definitions` defines the metrics, and `certified` states the certificate settings.
+    `settings` is the configuration. The keys of the result are ADDED, and the values are reStructuredText.
+    `captions.figures` and `captions.tables` map names to captions. `captions.definitions` defines the metrics, and
+    `certified` states the certificate settings.
     """
     method = METHODS[settings["method"]]
     certified = "Run ``{run}``: method ``{method}``".format(**settings)

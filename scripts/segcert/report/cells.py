@@ -1,4 +1,4 @@
-"""Text of table cells. Cells on the page, in the LaTeX files and in the PDF summary differ only in markup."""
+"""The text of table cells. Cells on the page, in the LaTeX files and in the PDF summary only differ in their markup."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +14,12 @@ Row = Mapping[str, Any]
 
 
 def plain_number(row: Row, name: str, column: Column) -> str:
-    """Format the value of a row in the CSV column `name`, in the style of the table column `column`."""
+    """Format the value of the CSV column `name` in a row, in the style of the table column `column`."""
     return written(row[name], column.style, column.decimals)
 
 
 def plain_word(value: Any, column: Column) -> str:
-    """Format text, or a number that a user chose (such as sigma), without rounding."""
+    """Format a text, or a number that a user chose (such as sigma), without rounding."""
     return written(value, column.style)
 
 
@@ -30,22 +30,24 @@ class Form:
     Attributes
     ----------
     place
-        Place that shows the cells: PAGE, LATEX or PDF (segcert.results.table_columns).
+        Place where the cells are shown: PAGE, LATEX or PDF (segcert.results.table_columns).
     regimes
         Names of the training regimes for display.
     interval
-        Pattern for `str.format` that shows a mean with its 95% interval; its fields are `mean`, `low` and `high`.
+        Pattern for a mean with its 95% interval, with the fields `mean`, `low` and `high`. All patterns are for
+        `str.format`.
     ends, open_ends
-        Patterns for a certified interval, with the fields `low` and `high` and the columns of the row. `open_ends` is
+        Patterns for a certified interval. Their fields are `low`, `high` and the columns of the row. `open_ends` is
         used if the interval is unbounded on some images.
     decided
-        Pattern for the decisions on a threshold, with the columns of the row as fields.
+        Pattern for the decisions on a threshold. Its fields are the columns of the row.
     undefined
-        Pattern for a number of images, `number`, with the number `count` of those without a certified Dice.
+        Pattern for a number of images. Its fields are `number`, and the number `count` of images without a certified
+        Dice.
     fill
         Function that inserts values into a pattern.
     number, word
-        Function that formats a number from a row, and function that formats text.
+        `number` is a function that formats a number from a row, and `word` is a function that formats a text.
     """
 
     place: str
@@ -60,13 +62,13 @@ class Form:
     word: Callable[[Any, Column], str] = plain_word
 
     def cell(self, row: Row, column: Column) -> Any:
-        """Format a row's value in a column, with its 95% interval if the column shows one at this place."""
+        """Format the value of a column in a row, with its 95% interval if the interval is shown at this place."""
         if column.end or column.style in STYLES:
             return self._numbers(row, column)
         value = row[column.name]
         if column.style == "decided":
             return "" if pd.isna(value) else self.decided.format(**row)
-        if column.style == "levels":  # the noise level of a claim, or both levels that it compares
+        if column.style == "levels":  # one noise level, or the two noise levels that are compared
             return " to ".join(f"{row[name]:g}" for name in ("sigma_low", "sigma") if not pd.isna(row[name]))
         if column.style == "measured" and isinstance(row["unit"], str) and row["unit"]:
             value = f"{value} ({row['unit']})"
@@ -86,7 +88,7 @@ class Form:
         return self.fill(self.interval, mean=first, low=low, high=high)
 
     def bounds(self, row: Row, column: Column) -> tuple[Any, Any]:
-        """Format both ends of a column's 95% interval."""
+        """Format both ends of the 95% interval of a column."""
         return self.number(row, f"{column.name}_low", column), self.number(row, f"{column.name}_high", column)
 
 
@@ -97,9 +99,10 @@ def across(
     cell: Callable[[Row, Column], Any],
     missing: Any,
 ) -> list[Any]:
-    """Return the cells of a table row with noise levels side by side: all columns of one level, then those of the next.
+    """Return the cells of a table row in which noise levels are side by side.
 
-    `rows` contains one row per noise level. `missing` is the cell for a noise level without a row.
+    All columns for a noise level are followed by all columns for the next. `rows` contains a row per noise level.
+    `missing` is the content of a cell for a noise level without a row.
     """
     by_sigma = {row["sigma"]: row for row in records(rows)}
     cells = []

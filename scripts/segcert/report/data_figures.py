@@ -1,4 +1,4 @@
-"""Figures of a prepared data set: a contact sheet, and histograms of gray levels and of areas."""
+"""Figures of a prepared data set: a contact sheet, and the distributions of gray levels and areas."""
 
 import itertools
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from segcert.results.labels import CLASS_COLORS
 
 Picture = npt.NDArray[np.uint8]
 THUMBNAILS, COLUMNS = 24, 8  # largest numbers of images per split and of columns on the contact sheet
-# Lengths on the contact sheet in image pixels; the page shows two image pixels per CSS pixel.
+# Lengths on the contact sheet, in pixels of the image file. There are two of these pixels per CSS pixel.
 SIDE, OUTLINE, GAP, LABEL, HEADING, MARGIN = 256, 3, 14, 40, 92, 24
 FRAME = 213  # gray level of a thumbnail's frame
 NAME = 22  # number of characters that fit below a thumbnail
@@ -31,13 +31,14 @@ SPLIT_LINES: dict[str, dict[str, Any]] = {
     "val": {"color": "#D55E00", "linestyle": "--", "linewidth": 1.4},
     "test": {"color": "#0072B2", "linestyle": "-", "linewidth": 1.4},
 }
-SPIKE = 9  # peaks narrower than half of this number of bins are cut off
+SPIKE = 9  # peaks that are narrower than half of this number of bins are cut off
 
 
 def contact_sheet(dataset: PreparedDataset, doubtful: Sequence[str] = ()) -> Figure:
-    """Draw up to THUMBNAILS images of each split with class outlines, selected evenly from the sorted names.
+    """Draw up to THUMBNAILS images of each split, with the outlines of classes.
 
-    The first THUMBNAILS images named in `doubtful` follow, for inspection of their masks.
+    The images are selected at even intervals from the sorted names. They are followed by the first THUMBNAILS images
+    in `doubtful`, so that their masks can be inspected.
     """
     shown = {}
     for split in SPLITS:
@@ -99,7 +100,7 @@ def evenly_spread(names: Sequence[str], most: int) -> list[str]:
 
 
 def share_shown(images: int) -> str:
-    """Describe how many images of a split the contact sheet shows.
+    """Describe the number of images of a split on the contact sheet.
 
     >>> share_shown(63), share_shown(5)
     ('24 of 63 images', 'all 5 images')
@@ -108,7 +109,7 @@ def share_shown(images: int) -> str:
 
 
 def outlined(picture: Picture, mask: Labels, width: int = 1) -> Picture:
-    """Copy an image of shape (H, W, 3) and outline each class of the mask, of shape (H, W), in the class's colour."""
+    """Return a copy of an image, shape (H, W, 3), with the outlines of the mask, shape (H, W), in the class colours."""
     picture = picture.copy()
     for class_id, color in enumerate(CLASS_COLORS, start=1):
         inside = mask == class_id
@@ -120,7 +121,7 @@ def outlined(picture: Picture, mask: Labels, width: int = 1) -> Picture:
 def intensity_figure(summary: DataSummary) -> Figure:
     """Draw the density of gray levels, with a panel per channel and a curve per split.
 
-    If narrow peaks are cut off, the panel title states the height of the highest peak.
+    If narrow peaks are cut off, the height of the highest peak is stated in the title of the panel.
     """
     channels = CHANNELS[summary.about["channels"]]
     figure = Figure(figsize=(7.2, 2.6))
@@ -143,7 +144,7 @@ def intensity_figure(summary: DataSummary) -> Figure:
 
 
 def _height_without_spikes(densities: npt.NDArray[np.float64]) -> float:
-    """Return an axis height for curves, shape (N, bins), that cuts off narrow peaks, such as those of black margins."""
+    """Return the height of an axis for curves, shape (N, bins), without narrow peaks such as those of black margins."""
     highest = 1.05 * float(densities.max())
     broad = 1.3 * float(ndimage.median_filter(densities, (1, SPIKE), mode="constant").max())
     return min(highest, broad) if broad else highest
@@ -170,7 +171,7 @@ def area_figure(summary: DataSummary) -> Figure:
 
 
 def _tile(dataset: PreparedDataset, name: str) -> Picture:
-    """Return an image with its mask outlines, enlarged by an integer factor or shrunk to about SIDE pixels."""
+    """Return an image with the outlines of its mask, resized to SIDE pixels or enlarged by an integer factor."""
     size = dataset.about["image_size"]
     side = size * round(SIDE / size) if size <= SIDE else SIDE
     shrink = Image.Resampling.BOX if side < size else Image.Resampling.NEAREST

@@ -1,4 +1,4 @@
-"""The data page, on which a user inspects the images for training, validation and certification."""
+"""The data page, on which users can inspect the images for training, validation and certification."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,10 +27,11 @@ def render_data_page(
     intensities: Sequence[str | Path],
     areas: Sequence[str | Path],
 ) -> None:
-    """Write the data page of a run, one HTML file about all its data sets.
+    """Write the data page of a run, which is a single HTML file about all data sets of the run.
 
     `manifests` maps data sets to the manifests of their raw files. Generated data sets have no manifest. `contacts`
-    (PNG), `intensities` and `areas` (SVG) are the figures of segcert.report.data_figures, one for each summary.
+    (PNG), `intensities` and `areas` (SVG) are files with the figures of segcert.report.data_figures, in the order of
+    `summaries`.
     """
     datasets = []
     for number, summary in enumerate(summaries):
@@ -38,7 +39,7 @@ def render_data_page(
         title, classes = summary.about["title"], ", ".join(summary.about["classes"][1:])
         contact = Path(contacts[number])
         with Image.open(contact) as image:
-            width, height = image.width // 2, image.height // 2  # two image pixels per CSS pixel
+            width, height = image.width // 2, image.height // 2  # two pixels of the image file per CSS pixel
         made = {
             "summary": summary,
             "manifest": manifests.get(summary.about["name"]),

@@ -24,7 +24,7 @@ AREA_BINS = 15
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Mean, minimum and maximum of a set of numbers."""
+    """The mean, minimum and maximum of a set of numbers."""
 
     mean: float
     low: float
@@ -40,10 +40,11 @@ class ClassSummary:
     images
         Number of images in which the class occurs.
     percent, area
-        Class area as a percentage of the prepared image, and in `DataSummary.area_unit`. `area` is None if the unit is
-        "".
+        Area of the class: `percent` as a percentage of the prepared image, and `area` in `DataSummary.area_unit`.
+        `area` is None if this unit is "".
     histogram
-        Number of images in each bin of class area. Bins of equal width cover the range in `DataSummary.ranges`.
+        Histogram of the class area: the number of images in each bin. The bins have equal widths and cover the range of
+        the class in `DataSummary.ranges`.
     """
 
     images: int
@@ -54,9 +55,9 @@ class ClassSummary:
 
 @dataclasses.dataclass(frozen=True)
 class SplitSummary:
-    """Summary of a split: number of images, number of groups, and a dict that maps class names to summaries.
+    """Summary of a split: the number of images, the number of groups, and a dict that maps class names to summaries.
 
-    `intensity` contains each channel's density of gray levels, in equal bins of [0, 1].
+    `intensity` contains, for each channel, the density of gray levels in equal bins of [0, 1].
     """
 
     images: int
@@ -72,24 +73,25 @@ class DataSummary:
     Attributes
     ----------
     about
-        Content of dataset.json.
+        The content of dataset.json.
     rule, description, leaks
-        Name and description of the split rule. `leaks` is True if images of one group may be in different splits.
+        `rule` and `description` are the name and the description of the split rule. `leaks` is True if images of the
+        same group may be in different splits.
     shared_groups
         Number of groups in more than one split.
     sizes
-        Smallest and largest (height, width) before preparation, as a single entry if all images have the same size.
+        Smallest and largest (height, width) before preparation, or a single entry if all images have the same size.
     left_out
-        Name, reason and file of each excluded image or mask.
+        The name, the reason and the file for each excluded image or mask.
     splits
         Dict that maps the name of each split to its summary.
     ranges
-        Smallest and largest area of each class in % of the image, over the images in which the class occurs; (0, 0) if
-        it never occurs.
+        Smallest and largest area of each class, in % of the image, over the images in which the class occurs. If a
+        class never occurs, its range is (0, 0).
     alignment
-        Fit of the masks to their images.
+        The fit between the masks and the images.
     area_unit
-        "mm²" or "mm² at the detector" if the size of every image is known in this unit, otherwise "".
+        Unit of areas: "mm²" or "mm² at the detector" if the size of every image is known in this unit, otherwise "".
     """
 
     about: dict[str, Any]
@@ -106,12 +108,12 @@ class DataSummary:
 
     @property
     def images(self) -> int:
-        """Number of images in all splits together."""
+        """The total number of images in all splits."""
         return sum(split.images for split in self.splits.values())
 
     @property
     def left_out_by_kind(self) -> dict[str, int]:
-        """Dict that maps reasons to numbers of excluded images or masks, starting with the most frequent reason."""
+        """Dict that maps each reason to the number of excluded images or masks, with the most frequent reason first."""
         return dict(collections.Counter(reason for _, reason, _ in self.left_out).most_common())
 
 
@@ -156,7 +158,7 @@ def read_summary(path: str | Path) -> DataSummary:
 
 
 def read_manifests(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
-    """Read manifests of raw files (segcert.data.manifest). Return a dict that maps data sets to manifests."""
+    """Read the manifests of raw files (segcert.data.manifest). Return a dict that maps data sets to manifests."""
     manifests = [read_manifest(Path(path).parent) for path in paths]
     return {manifest.dataset: manifest.model_dump() for manifest in manifests}
 
@@ -187,7 +189,10 @@ def _summarise_split(
 
 
 def _image_areas(dataset: PreparedDataset) -> tuple[dict[str, float], str]:
-    """Return a dict of image areas by name, and their unit; an empty dict and "" unless all are known in one unit."""
+    """Return a dict that maps image names to image areas, and the unit of these areas.
+
+    If the areas are not all known in the same unit, return an empty dict and "".
+    """
     pixels = dataset.about["image_size"] ** 2
     known = {name: dataset.pixel_scale(name) for name in dataset.rows}
     sizes = {name: size[0] * size[1] * pixels for name, (size, _) in known.items() if size}
@@ -202,7 +207,7 @@ def _spread(values: Iterable[float]) -> Spread | None:
 
 
 def _intensity(dataset: PreparedDataset, names: Sequence[str]) -> tuple[tuple[float, ...], ...]:
-    """Return each channel's density of gray levels in equal bins of [0, 1], excluding padding."""
+    """Return the density of gray levels of each channel in equal bins of [0, 1], without the padding."""
     bins = min(INTENSITY_BINS, 1 << dataset.about["bits"])
     counts = np.zeros((dataset.about["channels"], bins))
     for name in names:
@@ -213,7 +218,7 @@ def _intensity(dataset: PreparedDataset, names: Sequence[str]) -> tuple[tuple[fl
 
 
 def _inside_padding(about: Mapping[str, Any], row: Row) -> tuple[slice, slice]:
-    """Return slices of the rows and columns of a prepared image that are not padding."""
+    """Return the slices of rows and columns of a prepared image that are not padding."""
     if not about["keep_aspect"]:
         return slice(None), slice(None)
     side = max(row.height, row.width)

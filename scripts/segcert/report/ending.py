@@ -1,6 +1,6 @@
-"""The three main numbers of a run, printed in the terminal when the run ends.
+"""The three main numbers of a run, which are printed in the terminal when the run ends.
 
-This module avoids the slow import of pandas, because the main Snakemake process imports it.
+The main Snakemake process imports this module, so it avoids the slow import of pandas.
 """
 
 import csv
@@ -15,7 +15,7 @@ Row = Mapping[str, str]
 
 
 def ending(run: str, page: str, check: str) -> list[str]:
-    """Return the last lines that a run prints: its main numbers, its page, and the audit command."""
+    """Return the last lines of a run's output: the main numbers, the page, and the audit command."""
     return [
         "",
         *headline(read_rows(Path(page).parent / "tables/main.csv")),
@@ -34,11 +34,11 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def headline(rows: Sequence[Row]) -> list[str]:
-    """Return a line that names the first model and the middle sigma, and at most three lines with numbers.
+    """Return the main numbers as text: a line with the first model and the middle sigma, and at most three numbers.
 
-    The numbers are certified Dice without the denoiser, certified Dice behind it, and abstention. The network trained
-    on clean images is preferred. If the run has no denoiser, the second certified Dice is that of the next training
-    regime.
+    The numbers are certified Dice without the denoiser, certified Dice behind the denoiser, and abstention. They are
+    about the network trained on clean images, if the run has this network. If the run has no denoiser, the second
+    certified Dice is that of the next training regime.
     """
     if not rows:
         return []

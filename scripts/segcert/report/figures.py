@@ -1,4 +1,4 @@
-"""Figures that are drawn from the tables in a report (FIGURES). Their captions are in segcert.report.captions."""
+"""The figures in FIGURES, which are drawn from the tables in a report. For captions, see segcert.report.captions."""
 
 import itertools
 import math
@@ -22,9 +22,9 @@ METRICS = {"certified_dice": "certified Dice", "abstain": "abstention (share)"}
 def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Draw certified Dice and abstention against sigma, with 95% intervals, from the main table.
 
-    Thin lines show the Dice of the vote.
-    Each data set and model has two panels. If there is one model, each data set has one row. If there are several, each
-    data set has two rows with a column per model or, in print, a row per model.
+    Thin lines show the Dice of the vote. There are two panels for each data set and model. With a single model, each
+    data set has one row. With several models, each data set has two rows, with a column per model. In print, there is a
+    row for each data set and model.
     """
     models = list(table["model"].unique())
     panels = list(itertools.product(table["dataset"].unique(), METRICS, models))
@@ -45,7 +45,7 @@ def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 
 def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
-    """Draw certified Dice against sigma, with 95% intervals, with a row per model and a column per data set.
+    """Draw certified Dice and its 95% interval against sigma, with a row per model and a column per data set.
 
     `table` is the main table. If there is only one data set, its name is omitted, and the two columns show certified
     Dice and abstention. Models are named on the left. Thin lines show the Dice of the vote.
@@ -135,7 +135,7 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Draw the forecast of the certified area against the number of draws (n0 + n), with a line per method.
 
     The numbers come from tables/budget.csv. There is a column of panels per sigma, and a row per data set and model.
-    Each row shows one pairing of regime and denoiser (`shown_pairing`), which the title names.
+    Each row shows the pairing of regime and denoiser that is selected by `shown_pairing` and named in the title.
     """
     models = table[["dataset", "model"]].drop_duplicates().itertuples(index=False, name=None)
     groups = {key: table[(table["dataset"] == key[0]) & (table["model"] == key[1])] for key in models}
@@ -162,10 +162,10 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 
 def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
-    """Choose the pairing (regime, denoiser) of a model that `area_figure` shows.
+    """Choose the pairing (regime, denoiser) of a model for `area_figure`.
 
     The first choice is the network trained on clean images, behind the first denoiser. The second choice is the
-    noise-trained network without a denoiser. If the model has neither, its first pairing is chosen.
+    noise-trained network without a denoiser. If the model has neither of these pairings, its first pairing is chosen.
     """
     pairings = list(dict.fromkeys(zip(rows["regime"], rows["denoiser"], strict=True)))
     behind = [pairing for pairing in pairings if pairing[0] == "clean" and pairing[1] != "none"]
@@ -174,7 +174,7 @@ def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
 
 
 def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
-    """Describe the pairings in a figure as text. If they differ between models, name the models of each pairing."""
+    """Describe the pairings in a figure as text. If models have different pairings, name the models of each pairing."""
     models: dict[tuple[str, str], list[str]] = {}
     for (_, model), pairing in pairings.items():
         models.setdefault(pairing, []).append(model)
@@ -188,13 +188,13 @@ def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Draw certified Dice and abstention against the radius, with a row of panels per data set and model.
 
     The numbers come from tables/radii.csv. There is a column of panels per metric and sigma, and a line per pairing.
-    The range of radii depends on sigma. The upper axis shows the radius as RMS change in gray levels. In print,
-    abstention has a separate row.
+    The range of radii depends on sigma. The upper axis shows the radius as the RMS change in gray levels. In print,
+    abstention is in a separate row.
     """
     sigmas = sorted(table["sigma"].unique())
     groups = list(table.groupby(["dataset", "model"], sort=False))
     columns = list(itertools.product(METRICS, sigmas))
-    below = len(METRICS) if layout.narrow else 1  # rows of panels per data set and model
+    below = len(METRICS) if layout.narrow else 1  # number of rows per data set and model
     pairings = len(table[["regime", "denoiser"]].drop_duplicates())
     width, height = max(7.2, 2.1 * len(columns)), 2.4 * len(groups) + 0.6
     figure = layout.figure(width, height, 1.2 * below * len(groups), pairings)
@@ -264,7 +264,7 @@ def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 REGIME_COLORS = {"clean": "#D55E00", "noise": "#009E73", "denoised": "#E69F00"}
 
 
-VALIDATED = {"segmenter": "Dice", "denoiser": "PSNR (dB)"}  # validation score by kind of network
+VALIDATED = {"segmenter": "Dice", "denoiser": "PSNR (dB)"}  # validation score for each kind of network
 
 
 def read_histories(
@@ -273,8 +273,8 @@ def read_histories(
     """Read the history.csv files of the segmenters and of the denoisers into one table.
 
     `segmenters` maps (data set, model, regime) to paths, and `denoisers` maps (data set, source) to paths. The source
-    of a denoiser consists of the names of its training data sets, joined by "+". The table has the columns `dataset`,
-    `kind` (a key of VALIDATED), `model` (for a denoiser, its source) and `regime`, and the columns of the files. The
+    of a denoiser consists of the names of its training data sets, joined by "+". The table has the columns of the
+    files, and also `dataset`, `kind` (a key of VALIDATED), `model` (the source, for a denoiser) and `regime`. The
     column with the validation score is renamed to `score`.
     """
     frames = []
@@ -290,8 +290,8 @@ def read_histories(
 def training_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Draw training loss and validation score of segmenters and denoisers, with a row per data set.
 
-    `table` comes from `read_histories`. Dots mark the steps with the best validation score. If no segmenter or no
-    denoiser was trained, the corresponding panels are omitted. In print, segmenters and denoisers have separate rows.
+    `table` is the result of `read_histories`. Dots mark the steps with the best validation score. If no segmenter or no
+    denoiser was trained, the corresponding panels are omitted. In print, segmenters and denoisers are in separate rows.
     """
     datasets = list(table["dataset"].unique())
     kinds = [kind for kind in VALIDATED if kind in set(table["kind"])]
@@ -324,7 +324,7 @@ def training_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
             loss.set_title(dataset, loc="left")
         if kind == "denoiser":
             loss.set_yscale("log")
-            loss.yaxis.set_major_formatter("{x:g}")  # not as powers of ten: figures do not render formulas
+            loss.yaxis.set_major_formatter("{x:g}")  # no powers of ten, because figures do not render formulas
             loss.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     shared_legend(figure)
     return figure
@@ -333,8 +333,8 @@ def training_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Draw certified Dice against GFLOP per image, with a row per data set and a column per sigma.
 
-    Colours distinguish pairings of regime and denoiser, and markers distinguish models. Networks whose GFLOP are
-    unknown are omitted.
+    Pairings of regime and denoiser have different colours, and models have different markers. Networks with an unknown
+    number of operations are omitted.
     """
     datasets, sigmas, models = (list(table[key].unique()) for key in ("dataset", "sigma", "model"))
     markers = dict(zip(models, itertools.cycle(MODEL_MARKERS), strict=False))

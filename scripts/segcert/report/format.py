@@ -38,7 +38,7 @@ STYLES: dict[str, Callable[..., str]] = {each.__name__: each for each in (number
 
 
 def written(value: Any, style: str, decimals: int | None = None) -> str:
-    """Format a table value in a style of segcert.results.table_columns. Missing text and levels become "".
+    """Format a table value in a style of segcert.results.table_columns. Missing texts and levels become "".
 
     >>> written(0.125, "percent", 1), written(0.5, "level"), written("unet", "text")
     ('12.5%', '0.5', 'unet')
@@ -60,7 +60,7 @@ def listed(values: Iterable[Any], style: str = "level", decimals: int | None = N
 
 
 def draws(numbers: Iterable[float]) -> str:
-    """Format mean numbers of draws; planned looks make them differ between models.
+    """Format mean numbers of draws, which may differ between models if looks were planned.
 
     >>> draws([100, 100]), draws([62.5, 300])
     ('100', '62.5 to 300')

@@ -25,7 +25,7 @@ from segcert.report.typical import Typical
 from segcert.results.labels import CLASS_COLORS, describe, describe_pairing
 
 Array = npt.NDArray[Any]
-Maps = Mapping[str, Array]  # by image name
+Maps = Mapping[str, Array]  # keys are image names
 WHERE = {"none": "no denoiser", "ddpm": "denoiser", "adm256": "adm256"}
 TINT = 0.55
 STRIPE = 4
@@ -33,12 +33,12 @@ STRIPE = 4
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One test image with its predictions and certified maps.
+    """A test image with its predictions and certified maps.
 
     Attributes
     ----------
     title
-        Title of the data set and name of the image.
+        The title of the data set and the name of the image.
     image
         Pixels in [0, 1], shape (C, H, W).
     truth
@@ -46,7 +46,8 @@ class Example:
     predictions
         Dict that maps (model, regime) to the labels predicted without noise, shape (H, W).
     denoised
-        Dict that maps sigma to the noisy and the denoised copy, shape (2, C, H, W), uint8; empty without a denoiser.
+        Dict that maps sigma to the noisy and the denoised copy, shape (2, C, H, W), uint8. The dict is empty if there
+        is no denoiser.
     certified
         Certified labels, shape (H, W), keyed by sigma and then by (model, regime, denoiser).
     """
@@ -88,7 +89,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
 
 
 def caption(examples: Sequence[Example]) -> str:
-    """Return the caption of a gallery, which is also its alternative text."""
+    """Return the caption of a gallery, which is also used as its alternative text."""
     text = "Image, ground truth, predictions, noisy and denoised copies, and certified maps; striped pixels abstain."
     for example in examples:
         shares = [
@@ -101,7 +102,7 @@ def caption(examples: Sequence[Example]) -> str:
 
 
 def paint(image: Array, labels: Array, scale: int = STRIPE, stripe: int = STRIPE) -> Array:
-    """Tint an image, shape (H, W, 3), by the class of each pixel, with stripes where the label is ABSTAIN.
+    """Tint the pixels of an image, shape (H, W, 3), in the colours of their classes. Pixels that abstain are striped.
 
     The result has shape (scale * H, scale * W, 3). `stripe` is the width of a stripe in pixels of the result.
     """
@@ -157,7 +158,7 @@ MOST = 5  # largest number of certified maps in a row
 
 
 def middle_sigma(example: Example) -> str:
-    """Return the middle noise level of an example, or the lower of two middle levels."""
+    """Return the middle noise level of an example, or the lower of two middle noise levels."""
     sigmas = sorted(example.certified, key=float)
     return sigmas[(len(sigmas) - 1) // 2]
 
@@ -192,13 +193,13 @@ def example_caption(example: Example) -> str:
     )
 
 
-PANEL = 512  # least width of the images that `write_typical_images` writes, in pixels
+PANEL = 512  # smallest width, in pixels, of the images that `write_typical_images` writes
 
 
 def write_typical_images(
     index: str | Path, typical: Typical, predicted: Array, certified: Array, paths: Sequence[str | Path]
 ) -> None:
-    """Write two PNG files of a data set's typical image, one tinted by predicted and one by certified labels."""
+    """Write two PNG files of the typical image of a data set, tinted by its predicted labels and certified labels."""
     gray = to_rgb(PreparedDataset(Path(index)).image(typical.image))
     scale = math.ceil(PANEL / gray.shape[1])
     for labels, path in zip((predicted, certified), paths, strict=True):

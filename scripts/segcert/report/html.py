@@ -17,7 +17,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(output: str | Path, template: str, **values: Any) -> None:
-    """Render a template from the folder `templates`, with `values`, to one HTML file."""
+    """Render a template from the folder `templates` with `values`, and write the result to an HTML file."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -29,15 +29,15 @@ def render(output: str | Path, template: str, **values: Any) -> None:
 
 
 def asset(name: str) -> Markup:
-    """Return the text of a style sheet or script in the folder `templates`."""
+    """Return the text of a style sheet or a script in the folder `templates`."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
 def cell(row: Mapping[str, Any], column: str, style: str = "number", decimals: int | None = None) -> Markup:
     """Format a number from a table row as an HTML `data` element, which contains the exact value for the audit.
 
-    The element names the column. If `row` has the keys `_table` and `_row`, as it has for numbers in sentences, the
-    element also names the table and the row.
+    The element contains the name of the column. For numbers in sentences, `row` has the keys `_table` and `_row`, and
+    the element also contains the name of the table and the number of the row.
     """
     place = Markup(' data-table="{}" data-row="{}"').format(row["_table"], row["_row"]) if "_table" in row else ""
     text = written(row[column], style, decimals)
@@ -45,14 +45,14 @@ def cell(row: Mapping[str, Any], column: str, style: str = "number", decimals: i
 
 
 def inline_svg(path: Path, prefix: int | str) -> str:
-    """Return the SVG element in a file. `prefix` makes its ids unique among the figures of a page."""
+    """Return the SVG element in a file. `prefix` is added to its ids, to make them unique on a page."""
     text = path.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     return re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>f{prefix}-", text)
 
 
 def svg_width(svg: str) -> int:
-    """Return the width, in pixels, of an SVG element that Matplotlib wrote.
+    """Return the width, in pixels, of an SVG element that was written by Matplotlib.
 
     >>> svg_width('<svg height="72pt" width="504pt">')
     672
@@ -64,10 +64,10 @@ def svg_width(svg: str) -> int:
 
 
 def data_uri(content: bytes, kind: str = "image/png") -> str:
-    """Encode a file's content as a data URI, for an image or a download."""
+    """Encode the content of a file as a data URI, for an image or a download."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def script_value(value: Any) -> Markup:
-    """Return a value as JSON for a script inside a page. Text in the value cannot end the script or start a new one."""
+    """Return a value as JSON for a script inside a page. Text in the value can neither end the script nor start one."""
     return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))  # noqa: S704

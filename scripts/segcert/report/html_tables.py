@@ -1,6 +1,6 @@
-"""Tables on the results page, in HTML, with the columns of segcert.results.table_columns.
+"""Tables on the results page, as HTML, with the columns of segcert.results.table_columns.
 
-For each number that is shown, the markup also contains the exact value, which the audit reads.
+For each number that is shown, the markup also contains the exact value, which is checked in the audit.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ FORM = Form(
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table on the results page. Each row consists of its row number in the CSV file and its cells in HTML."""
+    """A table on the results page. A row consists of the row number in the CSV file and the cells as HTML."""
 
     name: str
     columns: Sequence[Column]
@@ -49,7 +49,7 @@ class Table:
 def page_table(name: str, frame: pd.DataFrame, weaker: bool) -> Table:
     """Convert `frame` to a table for the results page. The index of `frame` is the row number in tables/<name>.csv.
 
-    If `weaker` is True, individual certified pixels may be wrong, and columns that are then meaningless are left out.
+    If `weaker` is True, some certified pixels may be wrong, and columns that are meaningless in this case are omitted.
     """
     columns = shown_columns(name, PAGE, weaker)
     rows = []

@@ -1,4 +1,4 @@
-"""The report's tables in LaTeX: floats that fit on a page, with booktabs rules and escaped text."""
+"""The tables of the report in LaTeX, as floats that fit on a page, with booktabs rules and escaped text."""
 
 import dataclasses
 import re
@@ -21,10 +21,10 @@ from segcert.results.labels import REGIMES
 from segcert.results.table_columns import LATEX, Column, shown_columns
 from segcert.results.tables import records
 
-ACROSS = 3  # noise levels side by side in the main table
-LINES = 40  # lines of a table body that fit on a page, with a caption of CAPTION characters
-CAPTION, PER_LINE = 700, 60  # every PER_LINE characters beyond CAPTION take the place of one line
-BROKEN = 5  # printed lines per row, in a table with a column that wraps its text
+ACROSS = 3  # number of noise levels that are side by side in the main table
+LINES = 40  # number of table lines that fit on a page with a caption of CAPTION characters
+CAPTION, PER_LINE = 700, 60  # every PER_LINE characters beyond CAPTION replace one line
+BROKEN = 5  # number of printed lines per row in a table with a column of wrapped text
 WIDE = 9  # a table with at least this many columns and intervals is set in a smaller size
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -35,7 +35,7 @@ ESCAPES = {
     "|": r"\textbar{}",
     '"': "''",
     "[": "{[}",
-    "*": "{*}",  # after the end of a row, LaTeX would read brackets and stars as arguments
+    "*": "{*}",  # at the start of a row, LaTeX would read stars and brackets as arguments
     **{character: f"\\{character}" for character in "_%&#{}$"},
 }
 MATH = {
@@ -52,13 +52,13 @@ SYMBOLS = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, MATH))})(?!\w)")
 
 
 class Tex(str):
-    """LaTeX code, which is written without escaping. All other text is escaped."""
+    """LaTeX code, which is not escaped. All other text is escaped."""
 
     __slots__ = ()
 
     @classmethod
     def fill(cls, pattern: str, **values: Any) -> "Tex":
-        """Insert values into a LaTeX pattern for `str.format`. Values are escaped unless they are LaTeX code (Tex)."""
+        """Insert values into a LaTeX pattern for `str.format`. Values are escaped unless their type is `Tex`."""
         return cls(pattern.format(**{name: tex(value) for name, value in values.items()}))
 
 
@@ -79,14 +79,14 @@ def with_math(text: str) -> Tex:
     >>> print(with_math("sigma up to 50% of [0, 1]"))
     $\sigma$ up to 50\% of $[0, 1]$
     """
-    pieces = SYMBOLS.split(text)  # pieces at odd places are symbols
+    pieces = SYMBOLS.split(text)  # the pieces at odd positions are symbols
     for place, piece in enumerate(pieces):
         pieces[place] = MATH[piece] if place % 2 else tex(piece)
     return Tex("".join(pieces))
 
 
 def _number(row: Row, name: str, column: Column) -> Tex:
-    """Format a number. Shares are written without a per cent sign, as the caption explains."""
+    """Format a number. Shares have no per cent sign, because the caption states that they are percentages."""
     text = plain_number(row, name, column).removesuffix("%")
     return Tex(tex(text).replace("-", "$-$"))
 
@@ -108,9 +108,10 @@ class Table:
     Attributes
     ----------
     groups
-        Lines of cells, grouped by the title above them (may be empty). A group is kept on one page if it fits.
+        Dict that maps the title of a group, which may be empty, to lines of cells. A group is kept on one page if it
+        fits.
     spans
-        Headings above the column headings, each with its first and last column, counted from 1.
+        Headings above the column headings, with the first and the last column of each heading, counted from 1.
     """
 
     caption: Tex
@@ -136,7 +137,7 @@ def label(*parts: str) -> str:
 
 
 def fitted(table: Table, step: int = 1) -> list[Table]:
-    """Split a table into floats that each fit on a page. Blocks of `step` lines stay together."""
+    """Split a table into floats, each of which fits on a page. Blocks of `step` lines are not split."""
     broken = any(column.align for column in table.columns)
     long = max(0, len(table.caption) - CAPTION) // PER_LINE
     page = LINES - min(long, LINES // 2)
@@ -164,7 +165,7 @@ def fitted(table: Table, step: int = 1) -> list[Table]:
 
 
 def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None:
-    """Write tables to a file for \\input in a document. If there are no tables, the file says so in a comment."""
+    """Write tables to a file for \\input in a document. If there are no tables, the file only contains a comment."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701 (no HTML: `finalize` escapes for LaTeX)
@@ -193,10 +194,11 @@ def latex_tables(
     titles: Mapping[str, str],
     collected: Mapping[str, Any] | None = None,
 ) -> list[Table]:
-    """Return the LaTeX floats for a table in the report: one per data set, or more if it does not fit on a page.
+    """Return the LaTeX floats of a table in the report: one per data set, or several if the table is too long.
 
-    `main` is the main table, which contains the certificate settings. `titles` contains the data set titles, with
-    which the captions begin. `collected` is the run record of certificates.parquet, which counts the decisions.
+    `main` is the main table, which contains the certificate settings. `titles` maps each data set to its title, with
+    which the caption begins. `collected` is the run record of certificates.parquet, which contains the number of
+    decisions.
     """
     if table.empty:
         return []
@@ -205,7 +207,7 @@ def latex_tables(
     floats: list[Table] = []
     for dataset, rows in table.groupby("dataset", sort=False):
         settings = main[main["dataset"] == dataset]
-        # If the run's method has no radius map, the rows are from segcertify's map.
+        # The radius map may have a different method from the run.
         method = (rows if name == "radii" else settings)["method"].iloc[0]
         columns = shown_columns(name, LATEX, METHODS[method].weaker)
         sentences = [Tex.fill("{title}.", title=titles[str(dataset)])]
@@ -225,7 +227,7 @@ def latex_tables(
 def _about(
     name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.DataFrame, collected: Mapping[str, Any] | None
 ) -> Iterator[Tex]:
-    """Yield additional caption sentences that explain marks in the cells and state the certificate settings."""
+    """Yield more sentences for the caption, which explain marks in the cells and state the certificate settings."""
     if name == "main":
         yield with_math(definitions(columns))
         counts = sorted({rows["images"].min(), rows["images"].max()})
@@ -273,7 +275,7 @@ def _about(
 
 
 def _main(rows: pd.DataFrame, columns: Sequence[Column], caption: Tex, name: str) -> Iterator[Table]:
-    """Yield floats of the main table, with noise levels side by side and with each interval below its number."""
+    """Yield the floats of the main table, with noise levels side by side and each interval below its number."""
     trained, denoiser, _, dice, *noisy = columns
     fixed = [trained, denoiser, dice]
     sigmas = list(rows["sigma"].drop_duplicates())
@@ -299,7 +301,7 @@ def _main(rows: pd.DataFrame, columns: Sequence[Column], caption: Tex, name: str
 def _main_lines(
     rows: pd.DataFrame, fixed: Sequence[Column], noisy: Sequence[Column], sigmas: Sequence[float]
 ) -> tuple[list[str], list[str]]:
-    """Return two lines for a pairing: its numbers, and below them the intervals at each noise level."""
+    """Return two lines for a pairing, with the numbers at each noise level and with the intervals below them."""
     alone = records(rows)[0]
     first = [FORM.cell(alone, column) for column in fixed]
     first += across(rows, noisy, sigmas, _mean, Tex("--"))
@@ -314,5 +316,5 @@ def _interval(row: Row, column: Column) -> Tex:
     if LATEX not in column.interval:
         return Tex("")
     low, high = FORM.bounds(row, column)
-    # The interval is wider than its column, and reaches into the empty cell on its left.
+    # The interval is wider than its column, and extends into the empty cell on its left.
     return Tex.fill(r"\llap{{\scriptsize{{[}}{low}, {high}]}}", low=low, high=high)

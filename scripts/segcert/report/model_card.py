@@ -1,4 +1,4 @@
-"""Model cards (Mitchell et al., FAccT 2019): the network, its training data, and its limits."""
+"""Model cards (Mitchell et al., FAccT 2019), which describe a network, its training data and its limitations."""
 
 import csv
 import html
@@ -17,11 +17,11 @@ from segcert.data.dataset import SPLITS
 from segcert.provenance.digests import file_digest
 from segcert.report.html import TEMPLATES
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation, and not parameters
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # statistics, which are not parameters
 
 
 class Validation(NamedTuple):
-    """A row of history.csv: training step, and the validation score by which the best weights are selected."""
+    """A row of history.csv: the training step, and the validation score for selecting the best weights."""
 
     step: int
     score: float
@@ -30,11 +30,11 @@ class Validation(NamedTuple):
 def segmenter_card(
     folder: str | Path, index: str | Path, settings: Mapping[str, Any], tuning: Mapping[str, Any]
 ) -> str:
-    """Return the model card of a segmenter: YAML metadata followed by Markdown, in Hugging Face's format.
+    """Return the model card of a segmenter, as YAML metadata followed by Markdown (Hugging Face's format).
 
     `settings` contains the training settings, with the keys of the configuration section `segmenter`. For the regime
-    `denoised`, `tuning` contains the denoiser, the number of denoising steps and the noise levels. For a network that
-    was trained elsewhere, `settings` and `tuning` are empty.
+    `denoised`, `tuning` contains the denoiser, the number of denoising steps and the noise levels. For a pretrained
+    network, `settings` and `tuning` are empty.
     """
     folder = Path(folder)
     config = _json(folder / "config.json")
@@ -56,7 +56,7 @@ def segmenter_card(
 
 
 def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: Mapping[str, Any], pool: int = 1) -> str:
-    """Return the model card of a denoiser that this pipeline trained on one or more data sets.
+    """Return the model card of a denoiser that was trained in this pipeline on one or more data sets.
 
     `settings` contains the training settings, with the keys of the configuration section `denoiser`. Training images
     were averaged over blocks of `pool` x `pool` pixels.
@@ -72,12 +72,12 @@ def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: M
 
 
 def adm_card(folder: str | Path) -> str:
-    """Return the model card of OpenAI's unconditional 256x256 ADM, converted to the diffusers format."""
+    """Return the model card of OpenAI's unconditional 256x256 ADM, which was converted to the diffusers format."""
     return _render("adm_card.md.j2", **_denoiser(Path(folder)), url=URL, sha256=SHA256)
 
 
 def _source(index: Path) -> dict[str, Any]:
-    """Return a prepared data set's dataset.json and splits.json, its split sizes, and the SHA-256 of index.csv."""
+    """Return the dataset.json, splits.json and split sizes of a data set, and the SHA-256 digest of index.csv."""
     split = _json(index.with_name("splits.json"))
     return {
         "about": _json(index.with_name("dataset.json")),
@@ -88,7 +88,7 @@ def _source(index: Path) -> dict[str, Any]:
 
 
 def best_and_last(history: Path) -> tuple[Validation, Validation]:
-    """Return the validation whose weights were kept (the first one with the highest score) and the last validation."""
+    """Return the first validation with the highest score, whose weights were kept, and the last validation."""
     with history.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     validations = [Validation(int(step), float(score)) for step, _, _, score, *_ in rows]
@@ -121,14 +121,14 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Escape free text and put it on one line, so that HTML or Markdown in the text has no effect."""
+    """Escape free text and join its lines, so that HTML or Markdown in the text has no effect."""
     return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def _render(template: str, **values: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=False,  # noqa: S701 (Markdown: free text goes through `plain`)
+        autoescape=False,  # noqa: S701 (Markdown: free text is escaped by `plain`)
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

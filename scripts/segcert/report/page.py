@@ -26,7 +26,7 @@ from segcert.results.radius_rows import map_method
 from segcert.results.table_columns import METRICS, ON_THE_PAGE
 from segcert.results.tables import DECISIONS, MODEL, OUTCOMES, read_table, records
 
-INLINE = 8_000_000  # largest total size of viewer parts inside the page, in bytes
+INLINE = 8_000_000  # largest total size, in bytes, of the viewer's data inside the page
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
 TYPES = {".csv": "text/csv", ".tex": "application/x-tex"}  # media types of downloads
 CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  # methods in the denoiser table
@@ -34,10 +34,10 @@ CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A part of the viewer's data, inside the page or in a file next to it.
+    """A part of the viewer's data, which is inside the page or in a file next to the page.
 
-    `file` is the path of the file relative to the page, or None if the part is inside the page. `script` is the script
-    of a part inside the page, and empty for a part in a file.
+    For a part inside the page, `file` is None, and `script` is the script. For a part in a file, `file` is the path of
+    the file relative to the page, and `script` is empty.
     """
 
     dataset: str
@@ -78,22 +78,23 @@ def render_page(
     curves
         SVG files of the figures. Figures without data have no file.
     typical, typical_images
-        JSON files about the typical image of each data set (segcert.report.typical), in the order of `datasets`, and
-        the two PNG files for the first data set (segcert.report.gallery.write_typical_images).
+        `typical` are JSON files about the typical image of each data set (segcert.report.typical), in the order of
+        `datasets`. `typical_images` are the two PNG files for the first data set
+        (segcert.report.gallery.write_typical_images).
     galleries
         Dict that maps the path of each gallery's PNG file to its caption.
     viewer
-        Dict that maps (data set, part) to the file of this part of the viewer's data (segcert.report.viewer).
+        Dict that maps (data set, part) to the file with this part of the viewer's data (segcert.report.viewer).
     seconds
-        Wall time per draw of each pairing.
+        Wall time per draw for each pairing.
     checks
-        Result of the audit of all files from which the page is made.
+        The result of auditing all files from which the page is made.
     digests
-        SHA-256 of the data, the models and the certificates, keyed by file.
+        SHA-256 digests of the data, the models and the certificates, keyed by file.
     run_records
-        Run records of the jobs, which name the package versions, processors and devices.
+        Run records of the jobs, which contain package versions, processors and devices.
     collected
-        Run record of certificates.parquet, which counts the decisions (segcert.provenance.ledger).
+        Run record of certificates.parquet, which contains the number of decisions (segcert.provenance.ledger).
     """
     frames = {name: read_table(path) for name, path in tables.items()}
     main, attacks = frames["main"], frames["attacks"]
@@ -159,8 +160,8 @@ def render_page(
 def _error_probability(main: pd.DataFrame, measurements: pd.DataFrame) -> float:
     """Return the sum of the error probabilities of all labels, radius maps and sets of intervals of a run.
 
-    The labels, the radius map and the intervals of an image have alpha each, per model and noise level. The labels do
-    not count under a method that bounds only an expected share.
+    For each image, model and noise level, the labels, the radius map and the set of intervals have an error probability
+    of alpha each. The labels are not included if the method only bounds an expected share.
     """
     of_labels = not METHODS[main["method"].iloc[0]].expected_share
     statements = (of_labels + 1) * main["images"].sum() + measurements.drop_duplicates(MODEL)["image"].sum()
@@ -168,7 +169,7 @@ def _error_probability(main: pd.DataFrame, measurements: pd.DataFrame) -> float:
 
 
 def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dict[str, Any]:
-    """Return the best pairing's row for a data set, with the typical image and the number of test images."""
+    """Return the row of the best pairing on a data set, the typical image, and the number of test images."""
     keys = {"dataset": dataset.about["name"], "model": typical.model, "regime": typical.regime}
     keys |= {"denoiser": typical.denoiser, "sigma": typical.sigma}
     (row,) = _stated(main[(main[list(keys)] == pd.Series(keys)).all(axis=1)])
@@ -182,10 +183,11 @@ def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dic
 
 
 def sample_limits(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return what limits the intervals of a data set's rows, for the notice `intervals`.
+    """Return the limitations of the intervals in the rows of a data set, for the notice `intervals`.
 
-    `few` and `grouped` are True if there are few groups, and so few that images count as independent. `failed` is the
-    largest number of failed images among the rows in which it is small, or 0.
+    `few` is True if there are so few groups that the coverage may be too low. `grouped` is True if there are so few
+    groups that all images are treated as independent. Among the rows with fewer than FEW_FAILED failed images, `failed`
+    is the largest number of failed images, or 0.
     """
     smallest = rows.sort_values("groups").iloc[0]
     failed = rows["failed"][rows["failed"] < FEW_FAILED]
@@ -199,7 +201,7 @@ def sample_limits(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the denoisers whose PSNR is at most that of the best classical method at the same noise level."""
+    """Return the denoisers whose PSNR does not exceed that of the best classical method at the same noise level."""
     remarks = []
     numbered = _stated(scores, "denoisers")
     for row in numbered:
@@ -214,14 +216,14 @@ def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _powers(attacks: pd.DataFrame) -> list[float]:
-    """Return the power of the attacks for each model and noise level, at the norm where the power is highest."""
+    """Return the highest power of the attacks over all norms, for each model and noise level."""
     return [] if attacks.empty else [float(power) for power in attacks.groupby(MODEL)["power"].max()]
 
 
 def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
-    """Return the rows of the first clean-trained model at the middle sigma, without a denoiser and behind one.
+    """Return two rows about the first clean-trained model at the middle sigma, without and with a denoiser.
 
-    Return None if the run lacks one of these rows.
+    If the run lacks one of these rows, return None.
     """
     sigmas = sorted(main["sigma"].unique())
     at_sigma = main[(main["regime"] == "clean") & (main["sigma"] == sigmas[len(sigmas) // 2])]
@@ -233,13 +235,13 @@ def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _stated(rows: pd.DataFrame, table: str = "main") -> list[dict[str, Any]]:
-    """Return table rows with the keys `_table` and `_row`, which `cell` needs for numbers in sentences."""
+    """Return table rows with the additional keys `_table` and `_row`, for numbers in sentences (see `cell`)."""
     numbered = zip(rows.index, records(rows), strict=True)
     return [{"_table": table, "_row": number} | row for number, row in numbered]
 
 
 def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the sentence of each claim, the number of cases with each verdict, and a table of the cases."""
+    """Return, for each claim, its sentence, the number of cases with each verdict, and a table of the cases."""
     return [
         {
             "text": CLAIMS[str(claim)].sentence,
@@ -253,7 +255,7 @@ def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Part]:
-    """Return the parts of the viewer's data, which are inside the page if their total size is at most INLINE."""
+    """Return the parts of the viewer's data. They are inside the page if their total size is at most INLINE."""
     inside = sum(Path(path).stat().st_size for path in viewer.values()) <= INLINE
     return [
         Part(
@@ -267,7 +269,7 @@ def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Par
 
 
 def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequence[Part]) -> Markup:
-    """Return the choices that the viewer offers, as JSON for its script. `first` is the pairing shown at first."""
+    """Return the choices in the viewer, as JSON for its script. `first` is the pairing that is shown first."""
     pairings = list(main[["model", "regime", "denoiser"]].drop_duplicates().itertuples(index=False, name=None))
     keys = {pairing: "{}-{}/{}".format(*pairing) for pairing in pairings}
     behind = [pairing for pairing in pairings if pairing[2] != "none"]
@@ -282,7 +284,7 @@ def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequen
 
 
 def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
-    """Return a dict that maps figure names to caption, alternative text, page section, SVG element and width."""
+    """Return a dict that maps figure names to the caption, alternative text, page section, SVG element and width."""
     figures = {}
     for number, path in enumerate(map(Path, files)):
         svg = Markup(inline_svg(path, number))  # noqa: S704

@@ -1,4 +1,4 @@
-"""The tables of a run, condensed to fit in the PDF summary. A note below each table says what is left out."""
+"""The tables of a run, condensed to fit in the PDF summary. A note below each table states what is omitted."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from segcert.results.labels import REGIMES
 from segcert.results.table_columns import PDF, Column, shown_columns
 from segcert.results.tables import PAIRING, records
 
-FULL_ROWS, FULL_SIGMAS = 12, 3  # largest numbers of pairings and noise levels of a main table that is shown in full
-BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # largest numbers of columns, rows and blocks of the condensed main table
+FULL_ROWS, FULL_SIGMAS = 12, 3  # largest numbers of pairings and noise levels in a full main table
+BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # the same for columns, rows and blocks of a condensed table
 CLAIMS, MEASURED = 8, 8  # largest numbers of rows of the claims table and of the measurement table
 SENTENCE = 110  # largest number of characters of a claim
-MISSING = "–"  # cell for a noise level that a model lacks
+MISSING = "–"  # content of a cell for a missing noise level
 MOST = {"claim": SENTENCE, "measurement": 34}  # largest numbers of characters in wide columns
 
 
@@ -38,13 +38,13 @@ class Condensed:
     Attributes
     ----------
     heads, rows
-        Column headings, and rows of cells.
+        The column headings, and the rows of cells.
     left
         Number of leading columns that are left-aligned.
     note
-        Explanation of the numbers and of omissions.
+        Explanation of the numbers and of what is omitted.
     spans
-        Headings above the column headings, each with the number of columns below it.
+        Headings above the column headings, with the number of columns below each heading.
     further
         Continuation of the table, printed below it.
     """
@@ -58,7 +58,7 @@ class Condensed:
 
 
 def results_table(main: pd.DataFrame) -> Condensed:
-    """Return the full main table if it is small, otherwise only certified Dice, with data sets side by side."""
+    """Return the full main table if it is small. Otherwise, return only certified Dice, with data sets side by side."""
     sigmas = list(main["sigma"].drop_duplicates())
     if len(main[PAIRING].drop_duplicates()) <= FULL_ROWS and len(sigmas) <= FULL_SIGMAS:
         return _full(main, sigmas)
@@ -125,7 +125,7 @@ def _condensed(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
 
 
 def claims_table(claims: pd.DataFrame) -> Condensed:
-    """Return the claims with their differences and verdicts or, for many rows, the number of tests per verdict."""
+    """Return the claims with their differences and verdicts or, if there are many rows, with numbers of verdicts."""
     if len(claims) <= CLAIMS:
         columns = shown_columns("claims", PDF, weaker=False)
         return Condensed(
@@ -151,7 +151,10 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
 
 
 def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
-    """Return certified intervals by noise level, for the pairing with the highest certified Dice on each data set."""
+    """Return the certified intervals at each noise level for the pairing with the highest certified Dice.
+
+    The pairing is chosen separately for each data set.
+    """
     means = main.groupby(PAIRING, sort=False)["certified_dice"].mean()
     best = {key[0]: key for key in means.sort_values(kind="stable").dropna().index}
     is_best = [best.get(row[0]) == row for row in measurements[PAIRING].itertuples(index=False, name=None)]
@@ -186,7 +189,7 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
 
 
 def _in_turn(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[tuple[Any, pd.DataFrame]]:
-    """Return the first group of each data set, then the second group of each, and so on, so that none is left out."""
+    """Return the first group of each data set, then the second group of each, and so on, to include every data set."""
     datasets = pd.DataFrame({"dataset": [dataset for (dataset, *_), _ in groups]})
     ranks = datasets.groupby("dataset", sort=False).cumcount()
     return [groups[place] for place in ranks.sort_values(kind="stable").index]

@@ -1,4 +1,4 @@
-"""Style of figures: colours that colour-blind readers can distinguish, and sizes for page and print."""
+"""The style of figures: colours that colour-blind readers can distinguish, and sizes for the page and for print."""
 
 import contextlib
 import dataclasses
@@ -46,13 +46,13 @@ mpl.rcParams.update(
         "svg.hashsalt": "segcert",
         "svg.fonttype": "none",
         "figure.constrained_layout.use": True,
-        "text.parse_math": False,  # A title with two dollar signs is not a formula.
+        "text.parse_math": False,  # Two dollar signs in a title must not begin a formula.
     }
 )
 
 
 def line(regime: str, denoiser: str) -> dict[str, Any]:
-    """Return a pairing's line style for figures with a panel per model. No two line styles look alike in gray."""
+    """Return the line style of a pairing, for figures with a panel per model. All styles differ even in gray."""
     return {
         "color": COLORS[regime, denoiser],
         "linestyle": DASHES[denoiser],
@@ -62,7 +62,7 @@ def line(regime: str, denoiser: str) -> dict[str, Any]:
 
 
 def shared_legend(figure: Figure, width: float = 3.4) -> None:
-    """Draw one legend below all panels, with an entry for each label. Each entry is `width` inches wide."""
+    """Draw a single legend below all panels, with an entry for each label. An entry is `width` inches wide."""
     entries: dict[str, Any] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
@@ -77,7 +77,7 @@ def to_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def save_figure(figure: Figure, *paths: str | Path) -> None:
-    """Write a figure, without a date, to each path, in the format given by the path's suffix (.svg, .png)."""
+    """Write a figure to several paths without a date. The suffix of a path (.svg, .png) determines the format."""
     for number, path in enumerate(map(Path, paths)):
         if number:
             figure.set_layout_engine("none")  # Keep the panel positions of the first format.
@@ -108,21 +108,22 @@ PRINT: dict[Any, Any] = {
     "grid.linewidth": 0.5,
     "legend.handlelength": 2.4,
     "legend.labelspacing": 0.25,
-    "pdf.fonttype": 42,  # TrueType: publishers require text that can be edited.
+    "pdf.fonttype": 42,  # TrueType, because publishers require editable text.
 }
 CHARACTER = 0.6  # mean width of a character, as a share of the font size
-LABEL = 20  # largest number of characters in a line of an axis label in print
-TITLE = 28  # largest number of characters in a line above the narrowest panel on the page (2.6 inches)
+LABEL = 20  # largest number of characters per line of an axis label in print
+TITLE = 28  # largest number of characters per line above the narrowest panel on the page (2.6 inches)
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Size of a figure, for the page or for print.
+    """The size of a figure, for the page or for print.
 
     Attributes
     ----------
     width_mm
-        Width of a printed figure, for any number of panels. None for the page, where each panel has a fixed size.
+        Width of a printed figure, which does not depend on the number of panels. None for the page, where each panel
+        has a fixed size.
     panel_mm
         Height of a row of panels in print.
     """
@@ -138,8 +139,9 @@ class Layout:
     def figure(self, width: float, height: float, rows: float, entries: int = 0) -> Figure:
         """Return an empty figure of `width` x `height` inches or, in print, tall enough for its rows and legend.
 
-        `rows` is the number of panel rows, where a row with long titles counts as more than one. `entries` is the
-        number of legend entries. In print, the height is at most HIGHEST_MM, so rows are less tall if there are many.
+        `rows` is the number of rows of panels. A row with long titles may count as more than one row. `entries` is the
+        number of entries in the legend. In print, the height of the figure is at most HIGHEST_MM, so rows are lower if
+        there are many.
         """
         if self.width_mm is None:
             return Figure(figsize=(width, height))
@@ -147,7 +149,7 @@ class Layout:
         return Figure(figsize=(self.width_mm * MM, height_mm * MM))
 
     def title(self, *parts: str, columns: int) -> str:
-        """Return a panel title, wrapped to the panel's width in a row of `columns` panels."""
+        """Return the title of a panel, wrapped to the width of a panel in a row of `columns` panels."""
         parts = tuple(part.replace("$", r"\$") for part in parts)  # An unescaped dollar sign would begin a formula.
         if self.width_mm is None and len(", ".join(parts)) <= TITLE:
             return ", ".join(parts)
@@ -158,13 +160,13 @@ class Layout:
         return textwrap.fill(text, max(8, int(points / (CHARACTER * PRINT["font.size"]))), break_long_words=False)
 
     def label(self, text: str) -> str:
-        """Return an axis label, which is wrapped to the panel's height in print."""
+        """Return the label of an axis. In print, it is wrapped to the height of the panel."""
         text = text.replace("$", r"\$")
         return textwrap.fill(text, LABEL, break_long_words=False) if self.narrow else text
 
     @contextlib.contextmanager
     def text(self) -> Iterator[None]:
-        """Use the font and line sizes for print within this context if the layout is for print."""
+        """Within this context, use the font sizes and line widths for print if the layout is for print."""
         with mpl.rc_context(PRINT if self.narrow else None):
             yield
 
@@ -177,18 +179,18 @@ Draw = Callable[[Any, Layout], Figure]
 
 
 def save_for_page_and_paper(draw: Draw, whole: Any, parts: Iterable[Any], paths: Iterable[str | Path]) -> None:
-    """Write a figure for the page (.svg, .png) and for a paper column (.pdf), with a PDF page for each data set.
+    """Write a figure for the page (.svg, .png), and for a column of a paper (.pdf) with a PDF page for each data set.
 
     Parameters
     ----------
     draw
-        Function that draws data in a layout.
+        Function that draws data in a given layout.
     whole
         Data of all data sets.
     parts
         Data of each data set.
     paths
-        Files to write, each in the format given by its suffix.
+        Paths of the files to write. The suffix of a path determines the format.
     """
     files = [Path(path) for path in paths]
     save_figure(draw(whole, PAGE), *(path for path in files if path.suffix != ".pdf"))
@@ -198,7 +200,7 @@ def save_for_page_and_paper(draw: Draw, whole: Any, parts: Iterable[Any], paths:
 
 
 def save_print(path: str | Path, draw: Draw, parts: Iterable[Any], layout: Layout = COLUMN) -> None:
-    """Write a reproducible vector figure to a PDF file, with embedded fonts and a page for each part."""
+    """Write a reproducible vector figure to a PDF file, with embedded fonts and with a page for each part."""
     metadata = {"Title": Path(path).stem.replace("_", " "), "CreationDate": None}
     with layout.text(), atomic_file(path) as temporary, PdfPages(temporary, metadata=metadata) as pages:
         for part in parts:
@@ -206,5 +208,5 @@ def save_print(path: str | Path, draw: Draw, parts: Iterable[Any], layout: Layou
 
 
 def by_dataset(table: Any) -> list[Any]:
-    """Split a table by data set, and return the rows of each."""
+    """Split a table by data set. Return a list with the rows of each data set."""
     return [rows for _, rows in table.groupby("dataset", sort=False)]

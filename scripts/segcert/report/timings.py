@@ -1,4 +1,4 @@
-"""Time and memory by rule, from Snakemake's benchmark files and the run records."""
+"""Time and memory of each rule, from Snakemake's benchmark files and the run records."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,22 +9,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 COLUMNS = ["rule", "jobs", "measured", "seconds", "longest", "cpu_seconds", "mean_load", "peak_memory_mib"]
-OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script, which takes long on a busy machine
-MISSING = ["NA", "-"]  # written by Snakemake if a job ended before it was measured, or if the system provides no value
+OVERHEAD, STRETCH = 60.0, 3.0  # a job first starts Snakemake, which is slow on a busy machine
+MISSING = ["NA", "-"]  # Snakemake's values if a job ended too early to be measured, or if a value is unavailable
 
 
 def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str]) -> pd.DataFrame:
     """Return a table with the time and the memory of each job that has a run record.
 
     The columns are `rule`, `measured`, `seconds`, `cpu_seconds` and `peak_memory_mib`. `benchmarks` maps rules to the
-    paths of their benchmark files, with wildcards. Seconds and CPU seconds are read from a job's benchmark file. Peak
-    memory is the larger of two numbers. The first is `max_rss` in the benchmark file, which covers all processes of the
-    job and is sampled every half second, later every half minute. The second is in the run record: the peak memory of
-    the job's largest process, as measured by the kernel.
+    paths of their benchmark files, with wildcards. The seconds and the CPU seconds are read from the benchmark file of
+    a job. The peak memory is the larger of two numbers. The first number is `max_rss` in the benchmark file, which
+    includes all processes of the job. It is sampled every half second, and later every half minute. The second number
+    is in the run record. It is the peak memory of the job's largest process, as measured by the kernel.
 
-    If the benchmark file is missing, for example because artifacts were pulled from a store, seconds and memory are
-    read from the run record. A benchmark file with fewer seconds than the record, or far more, belongs to a different
-    execution and is ignored.
+    If the benchmark file is missing, for example because artifacts were pulled from a store, the seconds and the memory
+    are read from the run record. If the benchmark file has fewer seconds than the run record, or far more, it belongs
+    to a different execution and is ignored.
     """
     rows = []
     for record in records:
@@ -41,7 +41,7 @@ def stage_table(jobs: pd.DataFrame) -> pd.DataFrame:
 
     `measured` is the number of jobs with a benchmark file. `seconds` is the total wall time of the jobs. `longest` is
     the longest wall time of a job, and `peak_memory_mib` is the largest peak memory of a job. `cpu_seconds` and
-    `mean_load` (in processors) cover only the measured jobs.
+    `mean_load` (in processors) only include jobs with a benchmark file.
     """
     stages = jobs.groupby("rule", sort=False).agg(
         jobs=("seconds", "size"),
@@ -57,7 +57,7 @@ def stage_table(jobs: pd.DataFrame) -> pd.DataFrame:
 
 
 def stage_figure(table: pd.DataFrame) -> Figure:
-    """Draw the total seconds, the seconds of the longest job, and the peak memory, with a bar per rule."""
+    """Draw the total time, the time of the longest job, and the peak memory, with a bar per rule."""
     figure = Figure(figsize=(7.2, 0.27 * len(table) + 1.0))
     seconds, memory = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     places = range(len(table))
@@ -95,5 +95,5 @@ def _read_benchmark(path: Path | None) -> "pd.Series[float] | None":
     try:
         row = pd.read_csv(path, sep="\t", na_values=MISSING)[["s", "max_rss", "cpu_time"]].iloc[0]
         return row.astype(float)
-    except (KeyError, IndexError, ValueError):  # for example truncated by a full disk; only times are lost
+    except (KeyError, IndexError, ValueError):  # for example, a full disk truncated the file; only times are lost
         return None

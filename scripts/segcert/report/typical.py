@@ -16,7 +16,7 @@ from segcert.io.atomic import atomic_file
 class Typical:
     """The image with the median certified Dice under the best pairing at the middle noise level.
 
-    `dice`, `vote_dice` and `certified_dice` are means over classes. `abstain` is the share of abstaining pixels.
+    `dice`, `vote_dice` and `certified_dice` are means over classes. `abstain` is the share of pixels that abstain.
     """
 
     image: str
@@ -33,9 +33,9 @@ class Typical:
 def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
     """Return the typical image of a data set under the best pairing at the middle noise level.
 
-    Of two middle noise levels, the higher one is used. The best pairing is the first with the highest mean certified
-    Dice over all images. The typical image has the median certified Dice among `names`, or the lower of two medians.
-    `metrics` contains rows of certificates.parquet.
+    If there are two middle noise levels, the higher one is used. The best pairing has the highest mean certified Dice
+    over all images. If several pairings have the same mean, the first of them is used. The typical image has the median
+    certified Dice among `names`, or the lower of two middle values. `metrics` contains rows of certificates.parquet.
     """
     sigmas = sorted(metrics["sigma"].unique())
     sigma = sigmas[len(sigmas) // 2]
@@ -43,7 +43,7 @@ def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
     by_image = metrics[metrics["sigma"] == sigma].groupby([*keys, "image"], sort=False)
     per_image = by_image[["dice", "vote_dice", "certified_dice", "abstain"]].mean()
     model, regime, denoiser = per_image.groupby(keys, sort=False)["certified_dice"].mean().fillna(-1).idxmax()
-    # Images whose certified Dice is undefined come last, and are chosen only if it is undefined for all images.
+    # Images with an undefined certified Dice come last. They are only chosen if it is undefined for all images.
     ranked = per_image.xs((model, regime, denoiser)).loc[list(names)].sort_values("certified_dice", kind="stable")
     defined = int(ranked["certified_dice"].count())
     middle = ranked.iloc[max(0, defined - 1) // 2]

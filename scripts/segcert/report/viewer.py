@@ -1,9 +1,9 @@
-"""Data of the image viewer on the results page, written as scripts inside the page or in files next to it.
+"""The data of the image viewer on the results page, written as scripts inside the page or in files next to the page.
 
-The viewer's data for a data set are split into parts: `images` (images, ground truth, names), one part for each sigma
-(noisy and denoised copies) and one part for each segmenter (predictions, certified labels, radii and numbers). Images
-are tiled into one PNG. Labels and radius levels are stored as bytes, image after image in row-major order, deflated and
-encoded in base64.
+The viewer's data for a data set are split into parts. The part `images` contains the images, the ground truth and the
+names. A part for each sigma contains the noisy and denoised copies. A part for each segmenter contains the predictions,
+the certified labels, the radii and the numbers. Images are tiled into a single PNG. Labels and radius levels are stored
+as bytes, image after image in row-major order, then deflated and encoded in base64.
 """
 
 import base64
@@ -29,10 +29,10 @@ from segcert.results.table_columns import TABLES
 from segcert.results.tables import records
 
 Array = npt.NDArray[Any]
-Maps = Mapping[str, Array]  # by image name
+Maps = Mapping[str, Array]  # keys are image names
 Key = tuple[str, str, str]  # segmenter, denoiser, sigma
 Rows = list[dict[str, Any]]
-EXTREMES = 5  # number of images at each end of the certified Dice ranking
+EXTREMES = 5  # number of images at each end of the ranking by certified Dice
 CLASS_NUMBERS = ["class_name", "dice", "iou", "vote_dice", "certified_dice", "certified_iou", "worst_case_dice"]
 CLASS_NUMBERS += ["area", "area_low", "area_high"]
 STRICT = {column.name for column in TABLES["classes"] if column.strict}  # hidden under a weaker guarantee
@@ -42,7 +42,7 @@ INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "t
 
 
 def chosen_images(rows: pd.DataFrame, count: int) -> list[str]:
-    """Return the first `count` certified images, and the five images at each end of the certified Dice ranking.
+    """Return the first `count` images, and the five images at each end of the ranking by certified Dice.
 
     Certified Dice is averaged over models, sigmas and classes. The images are in the order of the rows.
     """
@@ -66,14 +66,15 @@ def write_viewer(
     intervals: pd.DataFrame,
     most: int,
 ) -> None:
-    """Write the viewer's data for a data set, one file per part. Segmenters are named <model>-<regime>.
+    """Write the viewer's data for a data set, with a file for each part. Segmenters are named <model>-<regime>.
 
     Parameters
     ----------
     images, noise, maps
-        Paths of the files to write: for the part `images`, for the parts by sigma, and for the parts by segmenter.
+        Paths of the files to write. `images` is the file for the part `images`. `noise` maps each sigma to a file, and
+        `maps` maps each segmenter to a file.
     predictions
-        Labels predicted without noise, shape (H, W), keyed by segmenter and then by image.
+        Labels that were predicted without noise, shape (H, W), keyed by segmenter and then by image.
     pictures
         Noisy and denoised copies, shape (1 or 2, C, H, W), uint8, keyed by (denoiser, sigma) and then by image. Some
         images may be missing.
@@ -83,7 +84,7 @@ def write_viewer(
     metrics, intervals
         Rows of the data set in certificates.parquet and intervals.parquet.
     most
-        Number of images, not counting those with the lowest and the highest certified Dice.
+        Number of images, in addition to those with the lowest and the highest certified Dice.
     """
     dataset = PreparedDataset(Path(index))
     names = chosen_images(metrics, most)
@@ -117,7 +118,7 @@ def write_viewer(
 
 
 def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]:
-    """Return the part for a sigma. `tile` is the position of each image's copy in the PNG, or None if it has none."""
+    """Return the part for a sigma. `tile` contains the position of each image in the PNG, or None if it is missing."""
     first = next(iter(pictures.values()))
     kept = [name for name in names if name in first]
     return {
@@ -132,7 +133,7 @@ def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]
 
 
 def _write(path: str | Path, dataset: str, part: str, content: Mapping[str, Any]) -> None:
-    """Write a part as a script that passes its content to the viewer."""
+    """Write a part as a script that passes the content of the part to the viewer."""
     call = ", ".join(map(script_value, (dataset, part, content)))
     with atomic_file(path) as temporary:
         temporary.write_text(f"segcertViewer.take({call});\n", encoding="ascii")
@@ -159,7 +160,7 @@ def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
 
 
 def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """Return the given columns of a row as values for JSON. NaN becomes None, and infinity becomes text."""
+    """Return some columns of a row as values for JSON. NaN is replaced by None, and infinity by text."""
     plain = {}
     for column in columns:
         value = row[column].item() if isinstance(row[column], np.generic) else row[column]
@@ -170,7 +171,7 @@ def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]
 
 
 def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
-    """Tile images in [0, 1], of shape (C, H, W), in a nearly square PNG. Return None if there are no images."""
+    """Tile images in [0, 1], of shape (C, H, W), into a nearly square PNG. Return None if there are no images."""
     tiles = [np.round(255 * np.clip(to_rgb(picture), 0, 1)).astype(np.uint8) for picture in pictures]
     if not tiles:
         return None

@@ -1,4 +1,4 @@
-"""Forecasts of certified Dice for different numbers of draws, from the votes of a run."""
+"""Forecasts of certified Dice for different numbers of draws, computed from the votes of a run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,13 @@ BUDGETS = (70, 110, 200, 500, 1000)
 
 
 def forecast_counts(votes: Votes, n: int, method: str, seed: int = 0) -> tuple[Counts, int]:
-    """Forecast the tested classes' counts, shape (H, W), after n estimation draws, and the number of tested draws.
+    """Forecast the counts of the tested classes after n estimation draws. Return them and the number of tested draws.
 
-    The forecast extrapolates existing votes and is not a certificate. If n is smaller than the number of existing
-    draws, a random subset of the draws is counted (hypergeometric at each pixel). If n is larger, the missing counts of
-    a pixel are sampled from the pixel's posterior under Jeffreys' prior (beta-binomial). Pixels are sampled
-    independently. Dependence between pixels affects the expected certified area only through Holm's threshold.
+    The counts have shape (H, W). The forecast extrapolates existing votes and is not a certificate. If n is smaller
+    than the number of existing draws, a random subset of the draws is counted (hypergeometric at each pixel). If n is
+    larger, the missing counts are sampled at each pixel from the posterior under Jeffreys' prior (beta-binomial).
+    Pixels are sampled independently. Dependence between pixels affects the expected certified area only through Holm's
+    threshold.
     """
     rng = np.random.default_rng(seed)
     _, counts = chosen_class(votes, method)
@@ -45,11 +46,11 @@ def budget_rows(
     settings: Mapping[str, Any],
     budgets: Sequence[int] = BUDGETS,
 ) -> list[dict[str, Any]]:
-    """Return a row per method and budget (n0 + n draws): forecasts of certified Dice, abstention and certified area.
+    """Forecast certified Dice, abstention and certified area. Return a row per method and budget (n0 + n draws).
 
-    Values are means over images and foreground classes. `settings` contains the settings of `certify`. Rows for the
-    method in `settings` come before rows for other methods. The certified area is the share of pixels that do not
-    abstain. If a budget is too small to certify any pixel, certified Dice is 0.
+    Values are means over images and foreground classes. `settings` contains the settings of `certify`. The rows for the
+    method in `settings` come first, before the rows for other methods. The certified area is the share of pixels that
+    do not abstain. If a budget is too small to certify any pixel, certified Dice is 0.
     """
     classes = range(1, len(dataset.about["classes"]))
     truths = {image: dataset.mask(image) for image in drawn}
@@ -73,9 +74,9 @@ def budget_rows(
 
 
 def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
-    """Return the methods to forecast, starting with the method in `settings`.
+    """Return the methods for which to make forecasts, starting with the method in `settings`.
 
-    The method kfwer is left out if k is so large that every pixel could be wrong.
+    The method `kfwer` is omitted if k is so large that every pixel could be wrong.
     """
     methods = dict.fromkeys([settings["method"], *METHODS])
     return [method for method in methods if not METHODS[method].takes_k or settings.get("k", 1) < pixels]
@@ -84,7 +85,7 @@ def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
 def forecast_labels(
     votes: Votes, budget: int, methods: Sequence[str], settings: Mapping[str, Any]
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """Forecast the labels that `budget` draws (n0 + n) would certify with each method.
+    """Forecast the labels that would be certified with `budget` draws (n0 + n), for each method.
 
     The result maps each method to labels of shape (H, W), with ABSTAIN where nothing would be certified. `settings`
     contains `tau`, `alpha` and, if a method uses it, `k`. Methods that test the same draws use the same forecast

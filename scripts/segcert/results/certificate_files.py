@@ -1,4 +1,4 @@
-"""The certificate files for one noise level, made from votes."""
+"""The certificate files for one noise level, which are computed from votes."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,9 +19,9 @@ from segcert.votes import Votes
 
 
 class Decision(NamedTuple):
-    """Results from the votes of one image at one noise level.
+    """Results that are computed from the votes of one image at one noise level.
 
-    `rows` maps each kind of result (segcert.results.kinds), except the budget forecast, to its table rows.
+    `rows` maps each kind of results (segcert.results.kinds), except the budget forecast, to rows of a table.
     """
 
     certificate: Certificate
@@ -45,13 +45,13 @@ def decide(
     Parameters
     ----------
     prediction
-        Labels that the network predicts without noise, shape (H, W).
+        Labels that the network predicts for the image without noise, shape (H, W).
     about
         Values of the columns `model`, `regime` and `denoiser`.
     settings
         The settings `tau`, `alpha`, `method`, `k` and, if looks were planned, `looks` (see `certify`).
     measurements, thresholds
-        Specifications of measurements, and a dict that maps measurements to thresholds (see `interval_rows`).
+        Specifications of measurements, and a dict that maps names of measurements to thresholds (see `interval_rows`).
     """
     certificate, taus = certify(votes, **settings), tau_grid(settings["tau"])
     tau, level = certificate.tau, certificate.level
@@ -84,10 +84,11 @@ def write_certificates(
     settings: Mapping[str, Any],
     **asked: Any,
 ) -> dict[str, dict[str, Any]]:
-    """Certify all images at one noise level (see `decide`), and write labels, radius maps and table rows.
+    """Certify all images at one noise level (see `decide`), and write the labels, the radius maps and the table rows.
 
-    `files` maps each kind of result to the path to write: `.npz` files for labels and maps, and `.parquet` files for
-    metrics, intervals, budget and radii. Returns each image's settings, for the ledger of decisions.
+    `files` maps each kind of results to the path of the file to write. Labels and maps are written to `.npz` files, and
+    metrics, intervals, budget and radii to `.parquet` files. Returns a dict that maps each image to its settings, for
+    the ledger of decisions.
     """
     drawn, taus = read_votes(dataset, votes), tau_grid(settings["tau"])
     sigma = next(iter(drawn.values())).sigma

@@ -1,7 +1,7 @@
-"""Claims of Laousy et al. (2023) and of this project, tested on a run's results by paired differences over images.
+"""Claims of Laousy et al. (2023) and of this project, tested on the results of a run by paired differences over images.
 
-A run can confirm or refute each claim. Certified Dice is nearly always below Dice, so the claim `collapse` demands a
-difference of more than 20 points.
+The results of a run can confirm or refute each claim. Certified Dice is nearly always below Dice, so the claim
+`collapse` requires a difference of more than 20 points.
 """
 
 import itertools
@@ -30,9 +30,9 @@ UNDECIDED = {0: "certified Dice is not defined on any image", 1: "only one image
 
 
 class ModelOfRun:
-    """Metrics of one model on one data set for each pairing, sigma and image, as means over classes.
+    """Metrics of a model on a data set, for each pairing, sigma and image, as means over classes.
 
-    `denoiser` is the denoiser that the claims refer to, or None if the run has no denoiser.
+    `denoiser` is the denoiser to which the claims refer, or None if the run has no denoiser.
     """
 
     def __init__(self, rows: pd.DataFrame, denoiser: str | None) -> None:
@@ -44,7 +44,7 @@ class ModelOfRun:
         self.denoiser = denoiser
 
     def difference(self, claim: "Claim", sigma: float) -> "pd.Series[float]":
-        """Return the difference that a claim tests at one sigma, as a series indexed by group and image."""
+        """Return the difference that is tested for a claim at a sigma, as a series indexed by group and image."""
         value = self._by_image(claim.value, sigma)
         return value if claim.less is None else value - self._by_image(claim.less, sigma)
 
@@ -53,7 +53,7 @@ class ModelOfRun:
         return self.by_pairing[value.regime, denoiser, sigma][value.metric]
 
     def missing(self, needs: Sequence["Value"]) -> str:
-        """Describe the first value in `needs` that the run lacks. Return "" if the run has all of them."""
+        """Describe the first value in `needs` that the run lacks. Return "" if the run has all these values."""
         for _, regime, place in needs:
             denoiser, where = "none", "used without a denoiser"
             if place == "behind":
@@ -66,7 +66,7 @@ class ModelOfRun:
 
 
 class Value(NamedTuple):
-    """A metric of a model trained in a regime; `place` is `alone` (without a denoiser) or `behind` (behind one)."""
+    """A metric of a model that was trained in a regime. `place` is "alone" without a denoiser and "behind" with one."""
 
     metric: str
     regime: str
@@ -74,22 +74,23 @@ class Value(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A claim in one sentence, its source and its test.
+    """A claim as a sentence, with its source and its test.
 
     Attributes
     ----------
     sign
-        Required position of the difference's 95% interval: +1 if it must be above the bound, -1 if it must be below
-        it, and 0 if it must not extend below it.
+        Condition for the verdict `holds`. With +1, the entire 95% interval of the difference must be above the bound.
+        With -1, the entire interval must be below the bound. With 0, the lower end of the interval must be at or above
+        the bound.
     compared
         Description of the difference.
     value, less
-        Terms of the difference, which is computed for each image: `value` minus `less`, or `value` if `less` is None.
+        Terms of the difference. For each image, the difference is `value` minus `less`, or `value` if `less` is None.
     between_sigmas
-        True if the test is about the change between neighbouring sigmas: the difference at one sigma, minus the
+        True if the claim is about the change between neighbouring sigmas, which is the difference at a sigma minus the
         difference at the next lower sigma.
     bound
-        Value to which the difference is compared.
+        Value with which the difference is compared.
     """
 
     sentence: str
@@ -103,7 +104,7 @@ class Claim(NamedTuple):
 
     @property
     def needs(self) -> list[Value]:
-        """The values that the test of a claim needs from a model."""
+        """The values of a model that are needed to test the claim."""
         return [self.value] if self.less is None else [self.value, self.less]
 
 
@@ -168,16 +169,17 @@ CLAIMS = {
 def claim_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a table with a row per claim, data set, model and sigma, from the rows of certificates.parquet.
 
-    Metrics are averaged over classes, and differences are computed for each image, as in `pairing_table`. Images on
-    which a difference is undefined are skipped; `images` is the number of images used. The verdict follows from the 95%
+    Metrics are averaged over classes, and differences are computed for each image, as in `pairing_table`. Images with
+    an undefined difference are skipped, and `images` is the number of the other images. The verdict depends on the 95%
     interval of the mean difference (see `mean_interval`). It is `holds`, `does not hold` (the interval is on the
     opposite side of the claim's bound) or `cannot be said`, with the reason in `why`. `denoiser` is the first denoiser
-    of the run, and `sigma_low` is the next lower sigma. If the run lacks something that a claim needs for a model, the
-    claim has a single row for this model, and its `why` names what is missing.
+    of the run, and `sigma_low` is the next lower sigma. If the run lacks something that a claim needs for a model,
+    there is only one row for this claim and model. In this row, `why` states what is missing.
 
-    Each row is a separate test, without a correction for the number of rows. If the true difference equals the bound, a
-    test finds a difference in a given direction in 2.5% of cases if differences are normal. With 20 images, it does so
-    in up to 4% of cases if they are heavy-tailed or skewed (tests/statistics/test_claim_rates.py).
+    Each row is a separate test, without a correction for the number of rows. Suppose that the true difference equals
+    the bound. If differences are normal, a test finds a difference in a given direction in 2.5% of cases. If
+    differences are heavy-tailed or skewed, it does so in up to 4% of cases with 20 images
+    (tests/statistics/test_claim_rates.py).
     """
     behind = next((denoiser for denoiser in rows["denoiser"].unique() if denoiser != "none"), None)
     models = {key: ModelOfRun(group, behind) for key, group in rows.groupby(["dataset", "model"], sort=False)}
@@ -197,17 +199,17 @@ def claim_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_untested(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a claim table with the verdict NOT_TESTED for claims whose network or noise level the run lacks."""
+    """Return a claim table with the verdict NOT_TESTED for claims on networks or noise levels that the run lacks."""
     return table.assign(verdict=table["verdict"].where(table["sigma"].notna(), NOT_TESTED))
 
 
 def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a claim table for display: claims as full sentences, and the verdict NOT_TESTED (see `with_untested`)."""
+    """Return a claim table for display, with full sentences and the verdict NOT_TESTED (see `with_untested`)."""
     return with_untested(table).assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
 
 
 def verdict(sign: int, low: float, high: float) -> str:
-    """Return the verdict on a claim from its sign and the 95% interval of its difference minus the bound."""
+    """Return the verdict on a claim, given its sign and the 95% interval of the difference minus the bound."""
     if math.isnan(low) or math.isnan(high):
         return OPEN
     if sign < 0:
@@ -218,7 +220,7 @@ def verdict(sign: int, low: float, high: float) -> str:
 
 
 def _tested(claim: Claim, model: ModelOfRun) -> Iterator[dict[str, object]]:
-    """Yield the result of each test of a claim, one for each sigma or for each pair of neighbouring sigmas."""
+    """Yield the result of the test of a claim for each sigma, or for each pair of neighbouring sigmas."""
     values = {sigma: model.difference(claim, sigma) for sigma in model.sigmas}
     if claim.between_sigmas:
         steps = itertools.pairwise(model.sigmas)

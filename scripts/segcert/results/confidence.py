@@ -1,47 +1,51 @@
-"""95% confidence intervals of means over images."""
+"""95% confidence intervals for means over images."""
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 CONFIDENCE = 0.95
-FEWEST_GROUPS = 10  # with fewer groups, each image is its own group
-# If fewer groups are measured, or at least one but fewer than FEW_FAILED images failed, coverage may be below 90%.
+FEWEST_GROUPS = 10  # with fewer groups, each image is treated as a separate group
+# With fewer than FEW groups, or with 1 to FEW_FAILED - 1 failed images, the coverage may be below 90%.
 FEW, FEW_FAILED = 30, 5
 DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]  # columns that describe a paired difference
 
 
 def mean_interval(values: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> tuple[float, float, float]:
-    """Return (mean, low, high): the mean of one value per image, and its 95% confidence interval.
+    """Compute the mean of one value per image, with a 95% confidence interval. Return (mean, low, high).
 
-    The interval is a studentised one, with Student's quantiles. Hall's transformation corrects it for the skewness of
-    the sample. The standard error is that of the jackknife, which leaves out one group at a time. If each image is its
-    own group, this is the usual standard error of a mean. The degrees of freedom are those of an effective number of
-    groups, (sum of sizes)^2 / (sum of squared sizes). The coverage is approximate: docs/explanation/methods.md contains
-    a table (benchmarks/coverage.py).
+    The interval is a studentised interval with quantiles of Student's t distribution, and it is corrected for the
+    skewness of the sample by Hall's transformation. The standard error is the jackknife estimate, for which one group
+    at a time is left out. If each image is its own group, this estimate equals the usual standard error of a mean. The
+    number of degrees of freedom is the effective number of groups, (sum of sizes)^2 / (sum of squared sizes), minus 1.
+    The coverage is approximate: see the table in docs/explanation/methods.md, which is computed by
+    benchmarks/coverage.py.
 
     Parameters
     ----------
     values
-        Shape (images,). NaN values (a structure absent from ground truth and prediction) are skipped.
+        Array of shape (images,). NaN values are skipped. A value is NaN, for example, if a structure is absent from
+        both the ground truth and the prediction.
     groups
-        Shape (images,): the group (patient, video sequence) of each image. Groups are independent, but images of one
-        group may resemble each other. With fewer than FEWEST_GROUPS groups, or without groups, all images count as
-        independent. If several of them belong to one group, the interval is then too narrow.
+        Array of shape (images,): the group of each image, such as a patient or a video sequence. Groups are
+        independent, but images of the same group may resemble each other. With fewer than FEWEST_GROUPS groups, or
+        without `groups`, all images are treated as independent. In this case, the interval is too narrow if several
+        images belong to the same group.
 
     Notes
     -----
-    - Without a value, all three results are NaN. With one value, the interval is NaN. With two or three, it is wide.
-    - If all values are equal, the interval has width zero. It then says nothing about how far other images may lie.
+    - Without any values, all three results are NaN. With one value, both ends of the interval are NaN. With two or
+      three values, the interval is wide.
+    - If all values are equal, the interval has width zero, and gives no information about other images.
     - The interval contains the mean. It may extend beyond the range of possible values.
-    - Nothing is random, and the order of the values matters only for rounding.
+    - The result is deterministic. Except for rounding, it does not depend on the order of the values.
 
     References
     ----------
     Hall, On the removal of skewness by transformation, Journal of the Royal Statistical Society B 54 (1992) 221-228.
     Kish, Survey Sampling (1965), for the effective number of groups.
     """
-    from scipy.special import stdtrit  # a slow import that tables without intervals do not need
+    from scipy.special import stdtrit  # a slow import, and not needed for tables without intervals
 
     sample = np.asarray(values, dtype=np.float64)
     defined = ~np.isnan(sample)
@@ -55,7 +59,7 @@ def mean_interval(values: npt.ArrayLike, groups: npt.ArrayLike | None = None) ->
         codes, names = pd.factorize(np.asarray(groups)[defined])
         members = codes if len(names) >= FEWEST_GROUPS else members
     sizes = np.bincount(members)
-    pulls = np.bincount(members, sample - mean) / (images - sizes)  # mean minus the mean without the group
+    pulls = np.bincount(members, sample - mean) / (images - sizes)  # the mean minus the mean without the group
     count = len(pulls)
     scale = np.sqrt(np.mean(pulls**2))
     error = np.sqrt(count - 1) * scale
@@ -71,9 +75,9 @@ def mean_interval(values: npt.ArrayLike, groups: npt.ArrayLike | None = None) ->
 
 
 def paired_difference(by_image: "pd.Series[float]") -> dict[str, float]:
-    """Summarise one difference per image: count without NaN, mean, and the mean's 95% interval.
+    """Return the number of images, the mean difference and its 95% interval, for one difference per image.
 
-    The index of the series has a level `group` (see `mean_interval`).
+    Images with a difference of NaN are skipped. The index of the series has a level `group` (see `mean_interval`).
     """
     differences = by_image.dropna()
     interval = mean_interval(differences.to_numpy(), differences.index.get_level_values("group"))

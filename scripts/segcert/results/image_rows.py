@@ -1,4 +1,4 @@
-"""Table rows about one model's test images at one noise level, from their votes and certificates."""
+"""Table rows about the test images of a model at a noise level, computed from their votes and certificates."""
 
 import dataclasses
 import math
@@ -19,20 +19,20 @@ from segcert.provenance.digests import array_digest
 from segcert.votes import Votes, VotesError, iterate_votes
 
 Labels = npt.NDArray[np.uint8]
-BOUNDS = ("worst_case_dice", "area_low", "area_high")  # metrics that are bounds only if no certified pixel is wrong
+BOUNDS = ("worst_case_dice", "area_low", "area_high")  # these metrics are only bounds if no certified pixel is wrong
 
 
 def read_votes(dataset: PreparedDataset, files: Iterable[str | Path]) -> dict[str, Votes]:
-    """Return a dict that maps images to their votes in `files`, in the order of the index.
+    """Return a dict that maps images to their votes in `files`, in the order of the data set's index.
 
-    Raises VotesError, as `votes_of` does.
+    Raises VotesError in the same cases as `votes_of`.
     """
     drawn = {image: votes for path in files for image, votes in votes_of(dataset, path)}
     return {image: drawn[image] for image in dataset.rows if image in drawn}
 
 
 def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, Votes]]:
-    """Yield each image in a votes file with its votes. Raises VotesError for votes of an unknown or changed image."""
+    """Yield each image in a votes file with its votes. Raises VotesError if an image is unknown or has changed."""
     for image, votes in iterate_votes(path):
         if image not in dataset.rows:
             raise VotesError(
@@ -48,7 +48,7 @@ def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, 
 
 
 def about_image(dataset: PreparedDataset, image: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first columns of each row about an image: data set, image, group, model, regime and denoiser."""
+    """Return the columns that begin each row about an image: data set, image, group, model, regime and denoiser."""
     return {"dataset": dataset.about["name"], "image": image, "group": dataset.group(image), **about}
 
 
@@ -64,13 +64,14 @@ def interval_rows(
     tau: float,
     alpha: float,
 ) -> list[dict[str, Any]]:
-    """Return a row per measurement of an image: its values on ground truth and clean prediction, and its interval.
+    """Return a row for each measurement of an image.
 
-    `measurements` contains specifications; segcert.measurements explains the units. The Dice of each foreground class
-    is an additional measurement without a value on the ground truth. All measurements of the image share alpha; the
-    column `alpha` contains the row's share. The decision is `above` or `below` if the interval is on that side of the
-    threshold, `open` if the interval contains the threshold, and empty without a threshold. The function
-    `against_truth` makes the column of the same name.
+    A row contains the value of the measurement on the ground truth, the value on the clean prediction, and the
+    certified interval. `measurements` contains specifications (see segcert.measurements, also for the units). The Dice
+    of each foreground class is an additional measurement, which has no value on the ground truth. Alpha is divided
+    among all measurements of the image, and the column `alpha` contains the part of each measurement. The decision is
+    `above` or `below` if the interval is on that side of the threshold, and `open` if the interval contains the
+    threshold. It is empty if there is no threshold. For the column `against_truth`, see the function of the same name.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)
     drawn = dict(votes.measurements)
@@ -98,10 +99,10 @@ def interval_rows(
 
 
 def against_truth(decision: str, truth: float, threshold: float) -> str:
-    """Return "right" or "wrong" for a decision `above` or `below`, by the value of the measurement in the ground truth.
+    """Compare a decision, `above` or `below`, with the true value of the measurement. Return "right" or "wrong".
 
-    Return "" if nothing is decided, or if the measurement has no true value (`truth` is NaN). A true value equal to the
-    threshold is not above it, so "below" is then right.
+    The true value is that of the ground truth. The result is "" if nothing is decided, or if the measurement has no
+    true value (`truth` is NaN). If the true value is equal to the threshold, the decision `below` is right.
     """
     if decision not in ("above", "below") or math.isnan(truth):
         return ""
@@ -116,11 +117,11 @@ def metric_rows(
     certificate: Certificate,
     about: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """Return a row per foreground class of an image: model, regime, denoiser, certificate settings and metrics.
+    """Return a row for each foreground class of an image: model, regime, denoiser, certificate settings and metrics.
 
-    `vote_dice` is the Dice of the votes' labels, which are not certified (segcert.certification.metrics.vote_labels).
-    The function `class_metrics` defines the other metrics. Under a weaker guarantee, the certificate implies no bounds,
-    so the metrics in BOUNDS are NaN.
+    `vote_dice` is the Dice of the labels with the most votes, which are not certified
+    (see segcert.certification.metrics.vote_labels). The other metrics are defined by the function `class_metrics`.
+    Under a weaker guarantee, the certificate implies no bounds, so the metrics in BOUNDS are NaN.
     """
     truth, voted = dataset.mask(image), vote_labels(votes)
     shared = {

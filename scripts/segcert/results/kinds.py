@@ -1,4 +1,4 @@
-"""Kinds of results about certificates and attacks, and their files for one noise level and for an entire run."""
+"""Kinds of results of certificates and attacks, and their files for a noise level and for an entire run."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A kind of results, stored in a table for each noise level or pairing and in a table for the entire run."""
+    """A kind of results, which are stored in a table per noise level or pairing, and in a table for the entire run."""
 
     collected: str  # results/<run>/<collected>.parquet
-    suffix: str | None  # suffix of the file for one noise level, or None if one file covers all noise levels
+    suffix: str | None  # suffix of the file for a noise level, or None if a file covers all noise levels
 
 
 KINDS = {
@@ -27,7 +27,7 @@ ARRAYS = {"labels": ".npz", "maps": ".radii.npz"}  # certificate files that are 
 
 
 def kind_of(path: str) -> str:
-    """Return the kind of results that a parquet file contains, given its path."""
+    """Return the kind of results in a parquet file, given the path of the file."""
     if "/attacks/" in path:
         return "attacks"
     if "/certificates/" in path:
@@ -37,15 +37,15 @@ def kind_of(path: str) -> str:
 
 
 def read_rows(paths: Iterable[str | Path]) -> "pd.DataFrame":
-    """Read parquet files with results of one kind into one table, which is empty if there are no files."""
-    import pandas as pd  # slow to import, and rules import this module during planning
+    """Read parquet files with the same kind of results into a single table, which is empty if there are no files."""
+    import pandas as pd  # a slow import, and rules import this module during planning
 
     frames = [pd.read_parquet(path) for path in paths]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def certificates_of(outputs: Iterable[str]) -> list[str]:
-    """Return the path of each certificate without its suffixes, for example `.../unet-clean/none/sigma_0.5`."""
+    """Return the path of each certificate without suffixes, for example `.../unet-clean/none/sigma_0.5`."""
     longest_first = sorted([*CERTIFIED_TABLES.values(), *ARRAYS.values()], key=len, reverse=True)
     names: dict[str, None] = {}
     for path in outputs:

@@ -1,4 +1,4 @@
-"""Names of models and denoisers in tables and text, and class colours."""
+"""Names of models and denoisers in tables and texts, and the colours of classes."""
 
 # Okabe and Ito's palette
 CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")

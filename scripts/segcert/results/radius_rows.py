@@ -1,4 +1,4 @@
-"""Radius maps of a run, as arrays and as table rows with the metrics at each radius of a grid."""
+"""Radius maps of a run, as arrays, and as table rows with metrics at each radius of a grid."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,15 +21,15 @@ METRICS = ("certified_dice", "certified_iou", "worst_case_dice")
 
 
 class RadiusLevels(NamedTuple):
-    """Radius map of one image. Instead of radii, it contains levels: positions in a grid of taus, counted from 1.
+    """The radius map of an image, with levels instead of radii. A level is a position in a grid of taus, from 1.
 
     Attributes
     ----------
     labels
         Array of shape (H, W), uint8: the class id of each pixel, or ABSTAIN = 255 if the pixel is not certified.
     levels
-        Array of shape (H, W), uint8: the position of the largest tau in the grid at which the pixel is certified; 0 if
-        the pixel is not certified.
+        Array of shape (H, W), uint8: the position in the grid of the largest tau at which the pixel is certified, or 0
+        if the pixel is not certified.
     method
         The method of the radius map.
     """
@@ -40,25 +40,25 @@ class RadiusLevels(NamedTuple):
 
 
 def tau_grid(tau: float) -> tuple[float, ...]:
-    """Return the taus of a run's radius maps in ascending order: TAUS and the tau of the run."""
+    """Return the taus of a run's radius maps, in ascending order. They are TAUS and the tau of the run."""
     return tuple(sorted({*TAUS, tau}))
 
 
 def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
-    """Return the radius (l2, for pixel values in [0, 1]) for each tau of a grid."""
+    """Return the l2 radius, for pixel values in [0, 1], for each tau of a grid."""
     return [certified_radius(sigma, tau) for tau in taus]
 
 
 def map_method(method: str) -> str:
-    """Return the method of a run's radius maps: `holm` if the run's method tests with all draws, else `segcertify`."""
+    """Return the method of a run's radius maps: `holm` if the run's method tests on all draws, else `segcertify`."""
     return HOLM.name if METHODS[method].all_draws else SEGCERTIFY.name
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
-    """Return the radius map of an image, with levels instead of radii, by the method that `map_method` returns.
+    """Return the radius map of an image, with levels instead of radii, computed with `map_method(method)`.
 
-    No pixel is certified if there are too few draws even for the lowest tau. This can happen because a method with a
-    weaker guarantee may need fewer draws than the radius map.
+    If there are too few draws even for the lowest tau, no pixel is certified in the map. This can happen because a
+    method with a weaker guarantee may need fewer draws than the radius map.
     """
     own = map_method(method)
     pixels = votes.estimation[0].size
@@ -71,29 +71,29 @@ def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str
 
 
 def save_radii(path: str | Path, maps: Mapping[str, RadiusLevels], taus: Sequence[float], sigma: float) -> None:
-    """Write radius maps to a compressed `.npz` file: the levels of each image, shape (H, W), uint8, and the grid.
+    """Write radius maps to a compressed `.npz` file, which contains the levels of each image and the grid.
 
-    The arrays `grid/taus` and `grid/radii` are float64. Their i-th entries, counted from 1, belong to level i. Radii
-    are l2 norms for pixel values in [0, 1].
+    The levels are arrays of shape (H, W), uint8. The arrays `grid/taus` and `grid/radii` are float64, and their i-th
+    entries, counted from 1, belong to level i. Radii are l2 norms for pixel values in [0, 1].
     """
     grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(grid_radii(taus, sigma), np.float64)}
     save_arrays(path, grid | {image: each.levels for image, each in maps.items()})
 
 
 class SavedRadii(NamedTuple):
-    """Content of a file that `save_radii` wrote. `radii_of(image)` returns the certified radius of each pixel."""
+    """The content of a file written by `save_radii`. `radii_of(image)` returns the certified radius of each pixel."""
 
     taus: npt.NDArray[np.float64]
     radii: npt.NDArray[np.float64]
     levels: dict[str, npt.NDArray[np.uint8]]
 
     def radii_of(self, image: str) -> npt.NDArray[np.float64]:
-        """Return certified radii, shape (H, W), for pixel values in [0, 1]; 0 where a pixel is not certified."""
+        """Return the certified radii, shape (H, W), for pixel values in [0, 1]. Pixels that abstain have radius 0."""
         return np.concatenate([[0.0], self.radii])[self.levels[image]]
 
 
 def load_radii(path: str | Path) -> SavedRadii:
-    """Read a file that `save_radii` wrote. Raises ArraysError if the file is damaged or contains something else."""
+    """Read a file written by `save_radii`. Raises ArraysError if the file is damaged or has a different content."""
     with StoredArrays(path) as file:
         if not {GRID_TAUS, GRID_RADII} <= file.keys():
             raise ArraysError(f"{path}: found no arrays {GRID_TAUS} and {GRID_RADII}; expected a file of radius maps")
@@ -126,9 +126,9 @@ def radius_rows(
 ) -> list[dict[str, Any]]:
     """Return a row of metrics for each radius in the grid and each foreground class.
 
-    Pixels whose certified radius is smaller than the row's radius abstain; `abstain` is their share. One alpha covers
-    all pixels and the entire grid. Therefore, the radius map may certify slightly fewer pixels at the run's tau than
-    the certificate does.
+    A pixel abstains if its certified radius is smaller than the radius of the row, and `abstain` is the share of these
+    pixels. A single alpha covers all pixels and the entire grid. Therefore, at the tau of the run, the radius map may
+    certify slightly fewer pixels than the certificate.
     """
     truth = dataset.mask(image)
     values = truth.size * dataset.about["channels"]

@@ -1,7 +1,7 @@
-"""Columns of the report's tables: names in the CSV files, headings, formats, and the places that show them.
+"""Columns of the report's tables: names in the CSV files, headings, formats, and the places where they are shown.
 
 TABLES defines the tables on the page, in the LaTeX files and in the PDF summary. METRICS defines the metrics of the
-main table: each entry determines how its mean and its interval over images are computed, written and shown.
+main table. An entry determines how the mean of a metric over images, and its interval, are computed, written and shown.
 """
 
 import dataclasses
@@ -18,30 +18,33 @@ class Column:
     Attributes
     ----------
     name
-        Column name in the CSV file.
+        Name of the column in the CSV file.
     title
         Column heading.
     style
-        Format of the values. Number styles (segcert.report.format): `number`, `signed`, `digits`, `percent`, `whole`,
-        and `level` for numbers that a user chose. Text styles: `text`, and `regime` for a training regime. Styles that
-        combine several columns of the file: `measured` (a name with its unit), `levels` (the two sigmas of a claim),
-        and `decided` (the numbers of images with each decision, and of right and wrong decisions).
+        Format of the values. The styles for numbers (segcert.report.format) are `number`, `signed`, `digits`,
+        `percent`, `whole`, and `level` for a number that a user chose. The styles for text are `text`, and `regime` for
+        a training regime. Three styles combine several columns of the file: `measured` (a name and its unit), `levels`
+        (the two sigmas of a claim), and `decided` (the number of images with each decision, and the numbers of right
+        and wrong decisions).
     decimals
         Number of decimal places, if it differs from the default of the style.
     shown
-        Places that show the column: PAGE, LATEX, PDF.
+        Places where the column is shown: PAGE, LATEX, PDF.
     interval
-        Places that also show the 95% interval from the columns <name>_low and <name>_high of the file.
+        Places where the 95% interval, from the columns <name>_low and <name>_high of the file, is shown with the
+        column.
     latex, align
-        Heading and alignment in LaTeX, if they differ from the title and from the alignment of the style. The PDF's
-        main table has the same headings at each noise level.
+        Heading and alignment in LaTeX, if they differ from the title and from the alignment of the style. The main
+        table in the PDF summary also uses the LaTeX headings at each noise level.
     end
-        Column of an interval's upper end; `name` is then the column of its lower end. Empty for other columns.
+        For a column that shows an interval: name of the column with the upper end, while `name` is the column with the
+        lower end. Empty for other columns.
     undefined
-        Column that counts the images on which the certified Dice is undefined; shown after a number of images unless it
-        is 0. Empty for other columns.
+        For a column that shows a number of images: name of the column with the number of images on which the certified
+        Dice is undefined. This number is shown after the number of images, unless it is 0. Empty for other columns.
     strict
-        True if the column is meaningless when individual certified pixels may be wrong (a weaker guarantee).
+        True if the column is meaningless under a weaker guarantee, which allows some certified pixels to be wrong.
     meaning
         Explanation for readers of the main table.
     """
@@ -61,7 +64,7 @@ class Column:
 
     @property
     def text(self) -> bool:
-        """True if the column contains text, which is left-aligned."""
+        """True if the column contains text. Such a column is left-aligned."""
         return self.style in ("text", "regime", "measured", "decided")
 
 
@@ -219,7 +222,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 ON_THE_PAGE = ("main", "classes", "measurements", "pairings", "attacks", "denoisers", "stages", "costs")
 IN_LATEX = ("main", "claims", "classes", "pairings", "measurements", "radii", "attacks", "denoisers", "costs")
-IN_CSV = (*IN_LATEX, "budget")  # the keys of segcert.results.tables.TABLES, for rules that must not import pandas
+IN_CSV = (*IN_LATEX, "budget")  # keys of segcert.results.tables.TABLES, for rules that must not import pandas
 
 
 def shown_columns(table: str, place: str, weaker: bool) -> list[Column]:

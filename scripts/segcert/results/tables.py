@@ -1,4 +1,4 @@
-"""The report's tables, made from the collected results of a run. TABLES lists the sources of each table."""
+"""The tables of the report, made from the collected results of a run. TABLES lists the sources of each table."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ MODEL = [*PAIRING, "sigma"]
 DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
 SETTINGS = ["tau", "alpha", "n0", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
-OUTCOMES = ("right", "wrong")  # of decisions, against the ground truth
+OUTCOMES = ("right", "wrong")  # possible results when a decision is compared with the ground truth
 NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
 METRICS = [column.name for column in table_columns.METRICS]
 BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # in order of preference
 
 
 class ResultsError(ValueError):
-    """Error for a results file that is damaged or lacks columns. The message names the file."""
+    """Error raised for a results file that is damaged or lacks columns. The message names the file."""
 
 
 def read_results(
@@ -36,9 +36,9 @@ def read_results(
     Parameters
     ----------
     names, numbers
-        Required text columns and required numeric columns.
+        Names of the required text columns and of the required numeric columns.
     optional
-        Numeric columns that may be missing.
+        Names of numeric columns that may be missing.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_results(
         results = pd.read_parquet(path)
     except FileNotFoundError:
         raise
-    except Exception as error:  # Arrow raises many kinds of errors
+    except Exception as error:  # pyarrow raises many kinds of errors
         raise ResultsError(f"{path}: cannot be read ({error}). Run `snakemake --force {path}`") from error
     numbers = [*numbers, *(name for name in optional if name in results.columns)]
     for name in (*names, *numbers):
@@ -70,15 +70,15 @@ def read_results(
 def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     """Read one of the report's tables from its CSV file.
 
-    Only empty cells are read as missing values, and names are read as text. Therefore, a class may have the name `null`
-    and a data set the name `007`.
+    Only empty cells are read as missing values, and names are read as text. Therefore, a class may have the name
+    `null`, and a data set may have the name `007`.
     """
     names = dict.fromkeys(NAMES, "str")
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
 
 
 def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read the rows of the CSV files into one table, which is empty if there are no files."""
+    """Read the rows of several CSV files into a single table, which is empty if there are no files."""
     frames = [read_table(path) for path in paths]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -98,21 +98,21 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a table with a row per data set, model, regime, denoiser and sigma.
 
     Metrics are averaged over the classes of an image, and then over images. The columns <metric>_low and <metric>_high
-    contain the 95% interval of the mean (see `mean_interval`). `undefined` counts the images on which the certified
-    Dice of at least one class is undefined. `_means` explains the other counts. `n` is a
-    mean over images, which planned looks make differ.
+    contain the 95% interval of the mean (see `mean_interval`). `undefined` is the number of images on which the
+    certified Dice of at least one class is undefined. For the other counts, see `_means`. `n` is a mean over images,
+    because with planned looks, images may have different numbers of draws.
     """
     per_image = _per_image(rows, [*MODEL, *SETTINGS, "n"], _available_metrics(rows))
     return _summarise(per_image, MODEL)
 
 
 def pairing_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with a row per model, sigma and pairing: certified Dice minus the baseline's, on the same images.
+    """Compare the certified Dice of each pairing with that of a baseline. Return a row per model, sigma and pairing.
 
-    The baseline is the model trained with noise, without a denoiser (SegCertify). If a run lacks this model, the
-    baseline is the model trained on clean images or the pretrained model, without a denoiser. The column `baseline`
-    names the baseline's regime. Values are means over images, and over classes in an image. The 95% intervals
-    are those of the mean difference.
+    The difference is the certified Dice of the pairing minus that of the baseline on the same images, averaged over
+    classes and then over images. The 95% interval is that of the mean difference. The baseline is the noise-trained
+    model without a denoiser (SegCertify). If a run lacks this model, the baseline is the model trained on clean images
+    or the pretrained model, also without a denoiser. The column `baseline` contains the regime of the baseline.
     """
     per_image = rows.groupby([*MODEL, "group", "image"], sort=False)["certified_dice"].mean()
     compared = []
@@ -130,25 +130,25 @@ def pairing_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
-    """Return a metric's distances from both ends of its 95% interval, shape (2, rows); 0 if it is undefined."""
+    """Return the distances of a metric from the ends of its 95% interval, shape (2, rows), or 0 if it is undefined."""
     low, high = rows[metric] - rows[f"{metric}_low"], rows[f"{metric}_high"] - rows[metric]
     bars: npt.NDArray[Any] = np.nan_to_num([low, high]).clip(min=0)
     return bars
 
 
 def denoiser_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return PSNR and SSIM of denoised validation images for all data sets (segcert.smoothing.denoiser_scores)."""
+    """Return the PSNR and SSIM of denoised validation images for all data sets (segcert.smoothing.denoiser_scores)."""
     if scores.empty:
         return pd.DataFrame(columns=["dataset", "sigma", "method", "images", "psnr", "ssim"])
     return scores
 
 
 def class_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `main_table` separately for each foreground class, with the area and the certified area.
+    """Return a table with the rows of `main_table` for each foreground class separately, and with areas.
 
-    Areas are means over images, in pixels. `area` is the area in the ground truth, `area_low` counts the certified
-    pixels, and `area_high` counts the certified and the abstaining pixels. `undefined` counts the images on which the
-    certified Dice of the class is undefined.
+    Areas are means over images, in pixels. `area` is the area in the ground truth, `area_low` is the number of
+    certified pixels, and `area_high` also includes the pixels that abstain. `undefined` is the number of images on
+    which the certified Dice of the class is undefined.
     """
     counted = rows.assign(undefined=rows["certified_dice"].isna())
     table = _summarise(counted, [*MODEL, "class_id", "class_name"])
@@ -159,13 +159,14 @@ def class_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with a row per model, sigma and measurement: means over images of value and certified interval.
+    """Return a table with a row per model, sigma and measurement.
 
-    `unbounded` counts the images whose interval has an infinite end, because the measurement is undefined on too many
-    draws. Means are over the finite ends. `width` is the mean of (high - low) / |median|. `above`, `below` and `open`
-    count the images whose certified interval is above the threshold, is below it, or contains it. `right` and
-    `wrong` count the images with a decision (`above` or `below`) that the ground truth confirms or contradicts.
-    Without a threshold, all five are zero.
+    The values and the ends of the certified intervals are averaged over images. An interval has an infinite end if the
+    measurement is undefined on too many draws. `unbounded` is the number of such images, and means are over the finite
+    ends. `width` is the mean of (high - low) / |median|. `above`, `below` and `open` are numbers of images with each
+    decision: the certified interval is above the threshold, is below it, or contains it. `right` and `wrong` are the
+    numbers of decisions (`above` or `below`) that agree with the ground truth or contradict it. Without a threshold,
+    all five numbers are zero.
     """
     keys = [*MODEL, "measurement", "unit"]
     finite = rows.replace([np.inf, -np.inf], np.nan)
@@ -182,11 +183,11 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def radius_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with a row per data set, model, regime, denoiser, sigma and radius: means over images and classes.
+    """Return a table with a row per data set, model, regime, denoiser, sigma and radius.
 
-    The metrics are certified Dice with the 95% interval of its mean, worst-case Dice and abstention. Pixels whose
-    certified radius is smaller than the row's radius abstain. One alpha covers all pixels and radii of an image.
-    `method` is the method of the radius map.
+    The metrics are certified Dice with the 95% interval of its mean, worst-case Dice and abstention. They are averaged
+    over images and classes. A pixel abstains if its certified radius is smaller than the radius of the row. A single
+    alpha covers all pixels and radii of an image. `method` is the method of the radius map.
     """
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
     metrics = ["certified_dice", "worst_case_dice", "abstain"]
@@ -194,10 +195,11 @@ def radius_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per model, sigma and multiple of the radius. See segcert.smoothing.attacked_images.AttackedImage.
+    """Return a table of attacks, with a row per model, sigma and multiple of the radius.
 
-    Numbers of pixels, draws and refuted images are sums over the attacked images; shares and strength are means. `norm`
-    is the largest norm, and `power` is the probability that at least one of the images would have been refuted.
+    For the columns, see segcert.smoothing.attacked_images.AttackedImage. The numbers of pixels, draws and refuted
+    images are sums over the attacked images, and the shares and the strength are means. `norm` is the largest norm.
+    `power` is the probability that the certificate of at least one image would have been refuted.
     """
     summed, averaged = ("certified", "changed", "draws", "refuted"), ("clean_share", "share", "least_share", "strength")
     if rows.empty:
@@ -214,28 +216,28 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Return means for each combination of `keys` and certificate settings."""
+    """Return the means for each combination of `keys` and certificate settings."""
     return _means(rows, [*keys, *SETTINGS], _available_metrics(rows))
 
 
 def _per_image(rows: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
-    """Return a row per image: means over classes, and `undefined`, which is True if a class has no certified Dice."""
+    """Return a row per image with means over classes. `undefined` is True if a class has no certified Dice."""
     counted = rows.assign(undefined=rows["certified_dice"].isna())
     grouped = counted.groupby([*keys, "group", "image"], sort=False, as_index=False, dropna=False)
     return grouped.agg(dict.fromkeys(numbers, "mean") | {"undefined": "any"})
 
 
 def _available_metrics(rows: pd.DataFrame) -> list[str]:
-    """Return the metrics that are columns of `rows`. Results of an older version of segcert may lack some."""
+    """Return the metrics that are columns of `rows`. Results of older versions of segcert may lack some metrics."""
     return [metric for metric in METRICS if metric in rows]
 
 
 def _means(rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], bare: Iterable[str] = ()) -> pd.DataFrame:
-    """Return a row per combination of `keys`: counts and means of `metrics`, with intervals except for `bare`.
+    """Return a row per combination of `keys`, with counts, and with the means of `metrics` and their intervals.
 
-    A mean is over the images on which the metric is defined. Metrics are in [0, 1], and so are the intervals. `images`
-    and `groups` count the images and the groups of images. `undefined` counts the rows in which it is true, and
-    `failed` counts those whose certified Dice is below half of its median.
+    Metrics in `bare` have no interval. A mean is over the images on which the metric is defined. Metrics and intervals
+    are in [0, 1]. `images` and `groups` are the numbers of images and of groups of images. `undefined` is the number of
+    rows in which this column is true. `failed` is the number of rows with a certified Dice below half of the median.
     """
     summaries = []
     for values, group in rows.groupby([*keys], sort=False, dropna=False):
@@ -255,15 +257,15 @@ def _means(rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], bare
         summaries.append(summary)
     table = pd.DataFrame(summaries)
     if "n" in table:
-        table["n"] = table["n"].convert_dtypes()  # whole numbers, unless planned looks ended at different n
+        table["n"] = table["n"].convert_dtypes()  # integers, unless sampling ended at different looks
     return table
 
 
 def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with a row per data set, model, regime, denoiser and sigma: certified Dice and its cost.
+    """Return a table of certified Dice and its cost, with a row per data set, model, regime, denoiser and sigma.
 
-    The cost consists of the number of parameters, the network evaluations and GFLOP per draw, and the GFLOP per image
-    (n0 + n draws).
+    The cost consists of the number of parameters, the network evaluations and the GFLOP per draw, and the GFLOP per
+    image (n0 + n draws).
     """
     per_draw = costs.rename(columns={"gflop": "gflop_per_draw"})
     table = main[[*PAIRING, "sigma", *DICE, "n0", "n"]].merge(per_draw, on=PAIRING, validate="many_to_one")
@@ -271,10 +273,11 @@ def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
 
 
 class Recipe(NamedTuple):
-    """A table in the report: the function that makes it, and its sources.
+    """A table in the report, given by the function that makes it and by its sources.
 
-    A source is a kind of results (segcert.results.kinds), the denoiser `scores` or network `costs` by data set, or
-    `main`, the main table as read from its CSV file.
+    The name of a source is either a kind of results (segcert.results.kinds) or one of three others. `scores` contains
+    the denoiser scores of all data sets, `costs` contains the network costs of all data sets, and `main` is the main
+    table, read from its CSV file.
     """
 
     make: Callable[..., pd.DataFrame]
@@ -296,6 +299,6 @@ TABLES = {
 
 
 def make_table(name: str, read: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-    """Make one of the report's tables (TABLES). `read` returns the rows of a source."""
+    """Make one of the tables in TABLES. `read` is a function that returns the rows of a source."""
     recipe = TABLES[name]
     return recipe.make(*(read(source) for source in recipe.sources))

@@ -1,7 +1,8 @@
-"""Files that `segcert certify` writes for an image: label map, overlay, votes, and the certificate as JSON.
+"""Files that `segcert certify` writes for an image: the label map, the overlay, the votes, and the certificate as JSON.
 
-`contents_of` and `document_of` compute everything that follows from the votes and the image. `write_certificate` writes
-their results, and `segcert verify` compares the files with them. Therefore, each new file or key is also verified.
+`contents_of` and `document_of` compute everything that is determined by the votes and the image. `write_certificate`
+writes their results, and `segcert verify` compares the files with these results. Therefore, every file or key that is
+added to these functions is also verified.
 """
 
 import dataclasses
@@ -48,12 +49,12 @@ from segcert.single_image.schema import (
 )
 from segcert.votes import Votes
 
-DRAWS = ".draws"  # folder of stored draws, next to the results, from which an interrupted command resumes
+DRAWS = ".draws"  # folder next to the results, with the draws from which an interrupted command resumes
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Settings with which a certificate is computed from votes."""
+    """Settings for computing a certificate from votes."""
 
     tau: float = 0.75
     alpha: float = 0.001
@@ -77,15 +78,16 @@ def write_certificate(
     reading: Reading = AS_STATED,
     ledger: Ledger | None = None,
 ) -> dict[str, Any]:
-    """Compute the certificate of an image file from its votes, and write its files to `out`, named after the image.
+    """Compute the certificate of an image file from its votes, and write the files of the certificate to `out`.
 
-    The files are <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and
-    <name>.certificate.json. If `radii` is true, <name>.radius.tif contains the certified radius of each pixel (float32,
-    for pixel values in [0, 1]). The label map and the radius map are also written on the grid of the file as displayed,
-    by nearest neighbour: <name>.labels.original-nearest.png and <name>.radius.original-nearest.tif. The decision is
-    recorded in `ledger`, by default the user's own. Returns the content of the JSON file.
+    With <name> for the name of the image, the files are <name>.labels.png (class ids, ABSTAIN = 255),
+    <name>.overlay.png, <name>.votes.npz and <name>.certificate.json. If `radii` is true, <name>.radius.tif contains the
+    certified radius of each pixel (float32, for pixel values in [0, 1]). The label map and the radius map are also
+    resampled to the grid of the image file as displayed, by nearest neighbour, and written to
+    <name>.labels.original-nearest.png and <name>.radius.original-nearest.tif. The decision is recorded in `ledger`,
+    which is the user's own ledger by default. Returns the content of the JSON file.
 
-    Patient identifiers in the header of a DICOM file do not appear in names or paths (segcert.data.identifiers).
+    Patient identifiers in the header of a DICOM file are removed from all names and paths (segcert.data.identifiers).
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, **dataclasses.asdict(decision))
@@ -111,9 +113,10 @@ def write_certificate(
 
 
 def contents_of(image: Raster, certificate: Certificate, votes: Votes, radii: bool) -> dict[str, bytes]:
-    """Return a dict that maps kinds of files, such as "labels.png", to contents that follow from votes and image.
+    """Compute the contents of the picture files of a certificate from its votes and its image.
 
-    If `radii` is true, the radius maps are included.
+    Returns a dict that maps a file-name ending, such as "labels.png", to the bytes of the file. If `radii` is true, the
+    dict also contains the radius maps.
     """
     labels = certificate.labels
     maps = maps_of(image, labels, votes, certificate.level, certificate.method, radii)
@@ -134,9 +137,9 @@ def document_of(
     reading: Reading,
     path_withheld: bool,
 ) -> dict[str, Any]:
-    """Return the part of a certificate file that follows from the votes, the image, the networks and the settings.
+    """Compute the part of a certificate file that is determined by the votes, the image, the networks and the settings.
 
-    It lacks `image.path`, `image.sha256`, `decisions` and `files`.
+    The result does not contain the keys `image.path`, `image.sha256`, `decisions` and `files`.
     """
     classes, device = networks.config["classes"], votes.origin["device"]
     remarks = _remarks(image, certificate, classes, path_withheld)
@@ -167,7 +170,7 @@ def document_of(
 
 
 def _remarks(image: Raster, certificate: Certificate, classes: Sequence[str], path_withheld: bool) -> list[str]:
-    """Return remarks on certified results that may mean that the input or the network is wrong."""
+    """Return remarks on results that may indicate a wrong input or a wrong network."""
     remarks = []
     if path_withheld:
         remarks.append("the path contained identifiers from the file's header; each was replaced by id-DIGEST")
@@ -188,7 +191,7 @@ def _remarks(image: Raster, certificate: Certificate, classes: Sequence[str], pa
 
 
 def describe_image(image: Raster) -> dict[str, Any]:
-    """Return the part of the certificate document that follows from the image: how the file was read."""
+    """Return the part of the certificate document that describes the image and the way in which its file was read."""
     return {
         "shape": list(image.pixels.shape),
         "grid": image.grid.as_json(),
@@ -200,7 +203,7 @@ def describe_image(image: Raster) -> dict[str, Any]:
 
 
 def maps_of(image: Raster, labels: Labels, votes: Votes, alpha: float, method: str, radii: bool) -> dict[str, Any]:
-    """Return the label map and, with `radii`, the radius map (float32), each also on the grid of the image file.
+    """Return the label map and, if `radii` is true, the radius map (float32), also resampled to the grid of the file.
 
     The keys are `labels.png`, `radius.tif`, `labels.original-nearest.png` and `radius.original-nearest.tif`.
     """
@@ -211,12 +214,12 @@ def maps_of(image: Raster, labels: Labels, votes: Votes, alpha: float, method: s
 
 
 def result_name(image: str | Path) -> str:
-    """Return the name of an image's results: its file's name without the suffix and patient identifiers."""
+    """Return the name for the results of an image: the file name without its suffix and without patient identifiers."""
     return withheld(image_name(image), Path(image))
 
 
 def certificate_path(image: str | Path, out: str | Path) -> Path:
-    """Return the path of an image's certificate in the folder `out`."""
+    """Return the path of the certificate of an image in the folder `out`."""
     return Path(out) / f"{result_name(image)}.certificate.json"
 
 
@@ -250,9 +253,9 @@ def describe(
     measurements: Sequence[Measurement],
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the part of a certificate file that follows from the votes: the certified results.
+    """Return the certified results, which are the part of a certificate file that is computed from the votes.
 
-    Under a weaker guarantee, the certificate implies no interval for an area, so its ends are null.
+    Under a weaker guarantee, the certificate implies no interval for an area, so both ends of the interval are null.
     """
     unsure = int((certificate.labels == ABSTAIN).sum())
     weaker = METHODS[certificate.method].weaker
@@ -274,7 +277,7 @@ def describe(
 def check_decision(
     image: Raster, sampling: Sampling, decision: Decision, measurements: Sequence[Measurement], radii: bool
 ) -> None:
-    """Raise CertificationError, before any noise is drawn, if a requested result could not be certified."""
+    """Raise CertificationError if a requested result cannot be certified. No noise is drawn for this check."""
     pixels = math.prod(image.pixels.shape[1:])
     asked = decision.tau, alpha_per_look(decision.alpha, decision.looks), decision.method, sampling.n0, decision.k
     require_feasible_looks(decision.looks, pixels, decision.tau, decision.alpha, *asked[2:])

@@ -5,16 +5,17 @@ import math
 from collections.abc import Collection, Iterator
 from typing import Any
 
-ROUNDING = 1e-9  # relative difference between numbers that other versions of the libraries may compute
+ROUNDING = 1e-9  # relative difference that can occur between different versions of the libraries
 LARGEST = 1e300  # a larger integer may not be representable as a float
-LONGEST = 80  # characters of a value in an error message
-Path = tuple[str | int, ...]  # the keys, and places in lists, that lead to a value
+LONGEST = 80  # largest number of characters of a value in an error message
+Path = tuple[str | int, ...]  # the keys and list positions that lead to a value
 
 
 def differences(found: Any, expected: Any, skipped: Collection[Path], path: Path = ()) -> Iterator[str]:
-    """Yield a text for each value in a JSON document that differs from the expected document.
+    """Yield a description of each value in a JSON document that differs from the value in the expected document.
 
-    A missing value equals null. Floats may differ by rounding. `skipped` contains paths, such as ("image", "path").
+    A missing value is equal to null. Floats may differ by rounding. Values whose paths are in `skipped`, for example
+    ("image", "path"), are not compared.
     """
     if path in skipped:
         return

@@ -4,11 +4,11 @@ from typing import Any
 
 from segcert.certification.methods import METHODS
 
-ROUNDING = 0.001  # differences in aspect ratio that are not worth a line
+ROUNDING = 0.001  # smaller differences in aspect ratio are not mentioned
 
 
 def explain(document: dict[str, Any]) -> str:
-    """Return a text that explains the guarantee of a certificate: its perturbations, units and error probability."""
+    """Explain the guarantee of a certificate as text: the perturbations, the units and the error probability."""
     settings, image, sampling = document["certificate"], document["image"], document["sampling"]
     channels, height, width = image["shape"]
     percent = 100 * document["abstain"]
@@ -86,7 +86,7 @@ def explain(document: dict[str, Any]) -> str:
 
 
 def summary(document: dict[str, Any]) -> list[str]:
-    """Return the lines that `segcert certify` prints about a certificate: its result, and what nobody must miss."""
+    """Return the lines that `segcert certify` prints about a certificate: the result and the main warnings."""
     settings, name = document["certificate"], document["image"]["path"]
     after = f", decided after n = {settings['n']} of at most {settings['looks'][-1]}" if settings["looks"] else ""
     lines = [f"{name}: {1 - document['abstain']:.1%} certified at radius {settings['radius']:.4g}{after}"]
@@ -96,8 +96,8 @@ def summary(document: dict[str, Any]) -> list[str]:
 
 
 def _numbered(decisions: dict[str, Any]) -> str:
-    """Return the sentence about the number of a decision on an image and network."""
-    return f"decision {decisions['number']} on this image and network; alpha covers only one decision"
+    """Return the sentence that states the number of a decision on an image and network."""
+    return f"decision {decisions['number']} on this image and network; alpha covers one"
 
 
 def _decisions(decisions: dict[str, Any] | None) -> list[str]:
@@ -133,7 +133,7 @@ def _looks(settings: dict[str, Any]) -> list[str]:
 
 
 def _together(document: dict[str, Any]) -> list[str]:
-    """Return lines about the error probability of all statements of a certificate together, if it has several."""
+    """Return lines about the total error probability of a certificate, if it makes several statements."""
     settings = document["certificate"]
     statements = 1 + bool(document["measurements"]) + ("radius.tif" in document["files"])
     if statements == 1:
@@ -160,7 +160,7 @@ def _reading(image: dict[str, Any]) -> list[str]:
 
 
 def _resizing(grid: dict[str, Any] | None) -> list[str]:
-    """Return lines that say what resizing means for the certificate. Older certificates do not describe the grid."""
+    """Return lines about the effect of resizing on the certificate. In older certificates, `grid` is None."""
     lines = ["  A change to the file itself is covered only if the resized image stays within the radius."]
     if grid is None:
         return lines
@@ -184,7 +184,7 @@ def _measurement(each: dict[str, Any]) -> str:
 
 
 def _of_file(image: dict[str, Any]) -> str:
-    """Return text about the size of the file's image, to be put after the size at which the image was certified."""
+    """Return text about the size of the image in the file, to follow the size at which the image was certified."""
     if not image.get("grid"):
         return ""
     height, width = image["grid"]["original"]

@@ -1,4 +1,4 @@
-"""Image, networks and settings of a certificate, taken from the command line or from a certificate file."""
+"""The image, the networks and the settings of a certificate, from the command line or from a certificate file."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ from segcert.smoothing.store import BlockStore
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """Settings of the draws. A certificate records them, so that the draws can be repeated."""
+    """Settings of the draws. They are recorded in the certificate, so that the draws can be repeated."""
 
     sigma: float
     n0: int = 10
@@ -39,7 +39,7 @@ class Sampling:
 class Reading:
     """Requested settings for reading an image file. If a setting is None, the file or the segmenter determines it.
 
-    `pixel_size` is the height and width of one pixel, in mm, in the file's image as displayed.
+    `pixel_size` is the height and width of a pixel, in mm, in the image as displayed and before resizing.
     """
 
     bits: int | None = None
@@ -49,28 +49,28 @@ class Reading:
 
 
 CHANNELS = (1, 3)
-AS_STATED = Reading()  # the settings that the file and the segmenter state
+AS_STATED = Reading()  # all settings are taken from the file and from the segmenter
 
 
 class Networks(Pairing):
-    """A segmenter and an optional denoiser, which are loaded from their folders and applied to image files."""
+    """A segmenter and an optional denoiser, which are loaded from folders and applied to image files."""
 
     @classmethod
     def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
-        """Return the networks in two folders.
+        """Load the networks from two folders.
 
-        Raises ModelError if a network cannot be used, or the segmenter's config.json lacks a key.
+        Raises ModelError if a network cannot be used, or if a key is missing in the segmenter's config.json.
         """
         networks = cls(Path(segmenter), Path(denoiser) if denoiser else None, denoising_steps)
         if lacking := {"classes", "image_size"} - networks.config.keys():
             raise ModelError(f"{Path(segmenter, CONFIG)}: `{min(lacking)}` is missing; train the segmenter again")
-        _ = networks.denoise  # a denoiser that cannot be used is reported before images are read
+        _ = networks.denoise  # load the denoiser now, to report errors before images are read
         return networks
 
     def read_image(self, path: str | Path, size: int | None = None, reading: Reading = AS_STATED) -> Raster:
         """Read an image file, and convert it to the window, aspect ratio, channels and size of the training images.
 
-        `size` replaces the height and width of the training images.
+        If `size` is given, it is used instead of the height and width of the training images.
         """
         channels, trained = input_channels(self.config), preprocessing_of(self.config)
         window = self.window(reading)
@@ -78,7 +78,7 @@ class Networks(Pairing):
         if channels not in CHANNELS:
             raise ModelError(f"{CONFIG}: `in_channels`: found {channels}; expected 1 (gray) or 3 (RGB)")
         image, shown = image.with_pixel_size(reading.pixel_size), withheld(str(path), Path(path))
-        if channels == 1:  # see `Replicated` for a gray image and a colour network
+        if channels == 1:  # `Replicated` handles a gray image with a colour network
             try:
                 image = image.with_channels(1)
             except DataError as error:
@@ -94,9 +94,9 @@ class Networks(Pairing):
         return image.resized(size or self.config["image_size"])
 
     def remark_on_compression(self, image: Raster) -> list[str]:
-        """Return a remark if the image was compressed lossily but config.json does not say this of the training images.
+        """Return a remark if the image was compressed lossily and the training images are not known to be lossy.
 
-        The segmenter's config.json states lossy training images as `"preprocessing": {"lossy": true}`.
+        If the training images were lossy, the segmenter's config.json contains `"preprocessing": {"lossy": true}`.
         """
         if not is_lossy(image.applied) or preprocessing_of(self.config).lossy:
             return []
@@ -106,14 +106,14 @@ class Networks(Pairing):
         ]
 
     def window(self, reading: Reading) -> tuple[float, float] | None:
-        """Return the requested window of pixel values, or else that of the training images; None for the file's own."""
+        """Return the requested window or, by default, that of the training images; None for the window in the file."""
         trained = preprocessing_of(self.config).window
         return reading.window or (None if trained is None else (trained[0], trained[1]))
 
     def require_fit(self, image: Raster, sampling: Sampling) -> None:
-        """Raise an error, before any noise is drawn, if the noise or the denoiser does not fit the image.
+        """Raise an error, before any noise is drawn, if the noise or the denoiser is unsuitable for the image.
 
-        It is a SamplingError for the noise, and a ModelError for the denoiser.
+        The error is a SamplingError for the noise, and a ModelError for the denoiser.
         """
         Noise(sampling.sigma, sampling.seed, sampling.noise, image.bits).check(image.unit())
         if self.denoise:
@@ -121,9 +121,10 @@ class Networks(Pairing):
 
     @torch.inference_mode()
     def remarks(self, image: Raster, sampling: Sampling, device: torch.device) -> list[str]:
-        """Return remarks on a denoiser that was not trained for the image and sigma, or that makes the image worse.
+        """Return remarks on a denoiser that was not trained for this image and sigma, or that makes the image worse.
 
-        A denoiser makes images worse if its files contradict its training, for example by a wrong prediction target.
+        A denoiser makes images worse if its files do not match its training, for example if they contain a wrong
+        prediction target.
         """
         if self.denoise is None:
             return []
@@ -146,7 +147,7 @@ class Networks(Pairing):
         return pool
 
     def _seen(self, image: Raster) -> tuple[int, int]:
-        """Return the height and width of an image as the networks see it."""
+        """Return the height and width of the networks' input for an image."""
         height, width = image.pixels.shape[1:]
         return height // self._pool, width // self._pool
 
@@ -177,5 +178,5 @@ class Networks(Pairing):
 
     @functools.cached_property
     def _probed(self) -> set[Any]:
-        """The set `SmoothedSegmenter.probed` of all images, so that a command tests its networks once."""
+        """The set `SmoothedSegmenter.probed`, shared by all images, so that a command tests its networks only once."""
         return set()

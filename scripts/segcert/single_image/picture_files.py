@@ -1,4 +1,4 @@
-"""PNG and TIFF files of label maps, overlays and radius maps: encoding and comparison."""
+"""Encoding and comparison of the PNG and TIFF files of label maps, overlays and radius maps."""
 
 import io
 import struct
@@ -13,17 +13,17 @@ from PIL import Image
 
 Array = npt.NDArray[Any]
 PNG = b"\x89PNG\r\n\x1a\n"
-ROUNDING = 1e-6  # relative difference between radii that other versions of the libraries may compute
-COLOUR_ROUNDING = 1  # of 255 levels, likewise for colours
+ROUNDING = 1e-6  # relative difference of radii that can occur between different versions of the libraries
+COLOUR_ROUNDING = 1  # difference of colours, in 255 levels, that can occur in the same way
 
 
 class PictureError(ValueError):
-    """A file that is not a PNG or TIFF file of the expected kind."""
+    """Error raised for a file that is not a PNG or TIFF file of the expected kind."""
 
 
 class _Picture(NamedTuple):
     values: Array
-    notes: frozenset[Any]  # names of chunks and other additions (PNG), or codes of tags (TIFF)
+    notes: frozenset[Any]  # PNG: names of chunks and of other metadata; TIFF: tag codes
 
 
 def encode_png(pixels: Array) -> bytes:
@@ -46,15 +46,15 @@ def encode_tiff(values: Array) -> bytes:
 def is_same_picture(found: bytes, expected: bytes) -> bool:
     """Return True if two files contain the same picture. Compression may differ, and floats may differ by rounding.
 
-    The found file must not contain additions that the expected file lacks, such as a second page, a palette, a
-    transparent colour or a text. Raises PictureError if the found file cannot be read.
+    The result is False if the found file contains something that the expected file lacks, such as a transparent colour
+    or a text. Raises PictureError if the found file cannot be read.
     """
     if found == expected:
         return True
     wanted = _read(expected, expected)
     try:
         picture = _read(found, expected)
-    except Exception as error:  # decoders fail in many ways
+    except Exception as error:  # decoders raise many kinds of errors
         raise PictureError(f"this file cannot be read as the expected picture ({error})") from error
     if not picture.notes <= wanted.notes:
         return False
@@ -63,25 +63,28 @@ def is_same_picture(found: bytes, expected: bytes) -> bool:
 
 
 def _read(file: bytes, like: bytes) -> _Picture:
-    """Read a file with the format, size and pixel type of `like`. Raises ValueError if one of them differs."""
+    """Read a file that has the format, size and pixel type of `like`. Raises ValueError if one of these differs."""
     return _read_png(file, like) if like.startswith(PNG) else _read_tiff(file, like)
 
 
 def _read_png(file: bytes, like: bytes) -> _Picture:
     with Image.open(io.BytesIO(file), formats=["PNG"]) as picture, Image.open(io.BytesIO(like)) as wanted:
         found, expected = ((each.mode, each.size, each.n_frames) for each in (picture, wanted))  # type: ignore[attr-defined]
-        if found != expected:  # before pixels are decoded, which could exhaust the memory
+        if found != expected:  # checked first, because decoding the pixels could exhaust the memory
             raise ValueError(f"found (mode, size, number of frames) = {found}; expected {expected}")
         return _Picture(np.asarray(picture), frozenset([*picture.info, *_chunks(file)]))
 
 
 def _chunks(file: bytes) -> Iterator[bytes]:
-    """Yield the names of a PNG file's chunks; Pillow leaves out those that it does not know. Raises ValueError."""
+    """Yield the names of all chunks in a PNG file, including those that Pillow ignores.
+
+    Raises ValueError if the file contains data after the last chunk.
+    """
     place = len(PNG)
     while place < len(file):
         size, name = struct.unpack_from(">I4s", file, place)
         yield name
-        place += 12 + size  # with the length, the name and the checksum
+        place += 12 + size  # 12 bytes contain the length, the name and the checksum
         if name == b"IEND" and place != len(file):
             raise ValueError("found additional data after the end of the picture")
 

@@ -1,4 +1,4 @@
-"""Repeated draws: which draws are chosen, what a sample of them can miss, and what their label maps must agree with."""
+"""Repeated draws: their selection, the probability of missing forged draws, and the comparison with the votes."""
 
 import math
 import random
@@ -13,24 +13,26 @@ from segcert.smoothing.noise import Draw
 from segcert.votes import Votes, unpack_labels
 
 Labels = npt.NDArray[np.uint8]
-MISSES = (0.5, 0.1, 0.01, 0.001)  # probabilities for which `describe_misses` gives the number of forged draws
+MISSES = (0.5, 0.1, 0.01, 0.001)  # probabilities of missing all forged draws, used in `describe_misses`
 
 
 def choose_draws(total: int, count: int, seed: int) -> list[int]:
-    """Return `count` of the draws 0, ..., total - 1, chosen at random without replacement, in increasing order."""
+    """Choose `count` of the draws 0, ..., total - 1 at random without replacement. Return them in increasing order."""
     return sorted(random.Random(seed).sample(range(total), count))  # noqa: S311  # the seed is from os.urandom
 
 
 def miss_probability(total: int, checked: int, forged: int) -> float:
-    """Return the probability that none of `forged` draws is among `checked` draws, chosen at random from `total`.
+    """Return the probability that a random sample of draws contains no forged draw.
 
-    It is C(total - forged, checked) / C(total, checked): a hypergeometric probability, whichever draws were forged.
+    The sample consists of `checked` of the `total` draws, and `forged` of the `total` draws are forged. The result is
+    the hypergeometric probability C(total - forged, checked) / C(total, checked). It is the same for every
+    choice of the forged draws.
     """
     return math.comb(total - forged, checked) / math.comb(total, checked)
 
 
 def describe_misses(total: int, checked: int) -> str:
-    """Describe the probability of missing one forged draw, and numbers of forged draws that are rarely missed."""
+    """Describe the probability of missing one forged draw, and the numbers of forged draws that are rarely missed."""
     numbers = [1]
     for limit in MISSES:
         numbers.append(next(k for k in range(1, total + 1) if miss_probability(total, checked, k) <= limit))
@@ -43,12 +45,12 @@ def _percent(probability: float) -> str:
 
 
 def as_draw(votes: Votes, row: int) -> Draw:
-    """Return the stream and number of the draw in a row of the votes. Selection draws come first."""
+    """Return the stream and the number of the draw in a row of the votes. Selection draws come first."""
     return ("selection", row) if row < votes.n0 else ("estimation", row - votes.n0)
 
 
 def kept_label_maps(votes: Votes) -> Iterator[tuple[int, Labels]]:
-    """Yield the row and the label map, shape (H, W), of each draw whose label map is kept in the votes."""
+    """Yield the row and the label map, shape (H, W), of each draw, if the votes contain label maps."""
     for row in range(len(votes.draws)):
         yield row, unpack_labels(votes.draws[row : row + 1], votes.estimation.shape[1:])[0]
 
@@ -56,12 +58,12 @@ def kept_label_maps(votes: Votes) -> Iterator[tuple[int, Labels]]:
 def require_agreement(
     votes: Votes, label_maps: Iterable[tuple[int, Labels]], measurements: Sequence[Measurement], what: str
 ) -> None:
-    """Raise DocumentError if the votes contradict what the label maps of some draws determine.
+    """Raise DocumentError if the votes contradict the label maps of some draws.
 
-    `label_maps` yields the row of a draw in the votes, and its label map, of shape (H, W). Each label map determines
-    its row of areas, its value of each measurement, and the label map that is kept in the votes, if any. The label maps
-    of all draws determine the counts. Those of some draws determine lower bounds of the counts. `what` describes the
-    label maps in the error message, for example "when drawn again".
+    `label_maps` yields the row of a draw in the votes and the label map of this draw, of shape (H, W). For each draw,
+    the areas, the measurements and the label map in the votes (if any) must agree with this label map. The counts must
+    be at least as large as the counts of the given label maps, and equal to them if all draws are given. `what`
+    describes the label maps in the error message, for example "when drawn again".
     """
     classes = len(votes.estimation)
     class_ids = np.arange(classes)[:, None, None]
@@ -71,7 +73,7 @@ def require_agreement(
             raise DocumentError(f"draw {row} {what} has the label {labels.max()}; expected 0 to {classes - 1}")
         _require_row(votes, row, labels, measurements, what)
         left["selection" if row < votes.n0 else "estimation"] -= labels == class_ids
-    # Each pixel has as many votes as there are draws. So if all draws are repeated and no count is negative, all are 0.
+    # The votes of a pixel sum to the number of draws. So if all draws are given and no count is negative, all are 0.
     for stream, counts in left.items():
         if counts.min() < 0:
             class_id, y, x = np.unravel_index(counts.argmin(), counts.shape)

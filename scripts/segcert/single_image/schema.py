@@ -1,4 +1,4 @@
-"""Schema of certificate files. A file that does not match the schema is rejected."""
+"""The schema of certificate files. A file that does not match the schema is rejected."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ from segcert.certification.methods import METHODS
 from segcert.io.json_models import Part, read_document
 
 FORMAT = "segcert-certificate-1"
-LABELS, OVERLAY, VOTES, RADII = "labels.png", "overlay.png", "votes.npz", "radius.tif"  # kinds of files
+LABELS, OVERLAY, VOTES, RADII = "labels.png", "overlay.png", "votes.npz", "radius.tif"  # endings of file names
 ON_ORIGINAL_GRID = "original-nearest"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
@@ -21,11 +21,11 @@ Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="Name of a 
 
 
 class DocumentError(ValueError):
-    """Error for a certificate file that cannot be used."""
+    """Error raised for a certificate file that cannot be used."""
 
 
 def on_original_grid(kind: str) -> str:
-    """Return the kind of file that contains a map on the image file's grid, such as labels.original-nearest.png."""
+    """Return the file-name ending for a map on the grid of the image file, such as labels.original-nearest.png."""
     name, suffix = kind.split(".")
     return f"{name}.{ON_ORIGINAL_GRID}.{suffix}"
 
@@ -81,7 +81,7 @@ class Settings(Part):
     alpha: float
     n0: int
     n: int
-    method: Literal[tuple(METHODS)]  # type: ignore[valid-type]  # the names are listed only there
+    method: Literal[tuple(METHODS)]  # type: ignore[valid-type]  # METHODS is the only list of names
     k: int
     looks: list[Positive] = Field([])
     guarantee: str
@@ -102,7 +102,7 @@ class Decided(Part):
 
 
 class Decisions(Part):
-    """The number of the decision, and those before it. Nothing else is compared with them: other keys are refused."""
+    """The number of the decision, and the earlier decisions. Other keys are rejected, because nothing checks them."""
 
     model_config = ConfigDict(extra="forbid")
     number: Positive
@@ -160,7 +160,7 @@ class Certificate(Part):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         expected = {LABELS, VOTES}
-        if self.image.grid is not None:  # earlier versions wrote no grid, and no maps on the grid of the file
+        if self.image.grid is not None:  # earlier versions wrote neither the grid nor maps on it
             expected |= {on_original_grid(kind) for kind in (LABELS, RADII) if kind in self.files}
         if lacking := expected - self.files.keys():
             raise ValueError(f"files: {min(lacking)} is missing")
@@ -168,7 +168,7 @@ class Certificate(Part):
 
 
 def read_certificate(path: str | Path) -> dict[str, Any]:
-    """Read a certificate that `segcert certify` wrote. Raises DocumentError for any other file."""
+    """Read a certificate that was written by `segcert certify`. Raises DocumentError for any other file."""
     if not Path(path).exists():
         raise DocumentError(f"{path}: no such file; expected a NAME.certificate.json that `segcert certify` wrote")
     advice = "expected a file that `segcert certify` wrote; if it was edited, certify the image again"
@@ -179,7 +179,7 @@ def read_certificate(path: str | Path) -> dict[str, Any]:
 
 
 def _repeated_key(text: bytes) -> str | None:
-    """Return a key that appears twice in an object: readers of JSON differ in which of the two values they take."""
+    """Return a key that appears twice in a JSON object, or None. Different JSON readers use different values."""
     repeated: list[str] = []
 
     def without_values(pairs: list[tuple[str, Any]]) -> None:

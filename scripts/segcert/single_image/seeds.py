@@ -1,7 +1,7 @@
-"""Random seeds of single images, kept so that an interrupted command resumes with the same noise.
+"""Random seeds of single images, which are stored so that an interrupted command resumes with the same noise.
 
-Noise is a function of the seed and the image. Whoever knows the seed can search for an image whose certificate is
-wrong. A seed that is drawn after the image was read leaves nothing to search.
+The noise is a function of the seed and the image. Therefore, anyone who knows the seed in advance can search for an
+image with a wrong certificate. To prevent this, the seed is drawn after the image has been read.
 """
 
 import dataclasses
@@ -20,18 +20,19 @@ from segcert.single_image.schema import DocumentError
 from segcert.smoothing.noise import image_digest
 
 FOLDER = ".seeds"
-LIMIT = 2**53  # every reader of JSON reads integers below this exactly
+LIMIT = 2**53  # JSON readers read all integers below this value exactly
 
 
 def seeded(sampling: Sampling, folder: str | Path, image: Raster, networks: Networks) -> Sampling:
-    """Return the settings with the seed that `folder` keeps for an image and networks (see `seed_for`)."""
+    """Return the settings with the seed that is stored in `folder` for an image and networks (see `seed_for`)."""
     return dataclasses.replace(sampling, seed=seed_for(folder, image_digest(image.unit()), networks.digests))
 
 
 def seed_for(folder: str | Path, image: str, networks: Mapping[str, str | None]) -> int:
-    """Return the seed that `folder` keeps for an image and networks, given by their digests.
+    """Return the seed that is stored in `folder` for an image and networks, which are given by their digests.
 
-    If there is none, draw a seed at random, and write it before returning it. Raises DocumentError for a damaged file.
+    If no seed is stored, a random seed is drawn and stored before it is returned. Raises DocumentError if the file is
+    damaged.
     """
     about: dict[str, Any] = {"image": image, **networks}
     path = Path(folder, FOLDER, f"{value_digest(about)}.json")

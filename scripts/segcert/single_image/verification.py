@@ -1,26 +1,26 @@
-"""Record of a verification: what was computed again, drawn again, only hashed, and not checked."""
+"""The record of a verification: the parts that were recomputed, redrawn, only hashed, or not checked."""
 
 import dataclasses
 
 
 @dataclasses.dataclass
 class Verification:
-    """Record of a verification that found no difference. Each list contains lines of text.
+    """The record of a verification that found no difference. Each attribute is a list of lines of text.
 
     Attributes
     ----------
     recomputed
-        Parts that were computed again and found equal.
+        Parts that were computed again, with equal results.
     redrawn
         Draws that were repeated, and the probability of missing forged draws.
     hashed
-        Files of which only the digest was compared.
+        Files for which only the digest was compared.
     unchecked
         Statements that were not checked.
     brought
         Inputs that the verifier supplied.
     named
-        Inputs that were found at the paths in the certificate.
+        Inputs that were read from the paths in the certificate.
     """
 
     recomputed: list[str] = dataclasses.field(default_factory=list)
@@ -31,7 +31,7 @@ class Verification:
     named: list[str] = dataclasses.field(default_factory=list)
 
     def text(self) -> str:
-        """Return all lists with their titles, for people."""
+        """Return all lists, with titles, as text for a human reader."""
         titles = {
             "Computed again from the votes and the image, and found equal": self.recomputed,
             "Drawn again with the networks, and found equal": self.redrawn,

@@ -1,7 +1,7 @@
-"""Verification of a certificate: everything that follows from its votes and its image, and repeated draws.
+"""Verification of a certificate, by computing it again from its votes and its image, and by repeating draws.
 
-Whoever writes a certificate also writes its digests, so a digest proves nothing against a forger. What can be computed
-again is computed again.
+The author of a certificate also writes its digests, so matching digests do not reveal a forgery. Therefore, everything
+that can be computed again is computed again.
 """
 
 import dataclasses
@@ -30,9 +30,9 @@ from segcert.single_image.verification import Verification
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.votes import Votes
 
-SAMPLE = 20  # number of draws that are repeated by default, if the votes contain the label map of each draw
+SAMPLE = 20  # default number of draws to repeat if the votes contain the label map of each draw
 SUFFIX = ".certificate.json"
-# Keys that only their author can know. `files` is checked file by file.
+# Keys that cannot be computed again. The files listed in `files` are checked individually.
 PATHS = (("image", "path"), ("networks", "segmenter", "path"), ("networks", "denoiser", "path"))
 STATED = (*PATHS, ("files",), ("decisions",))
 
@@ -49,30 +49,32 @@ def verify(
     denoiser: str | Path | None = None,
     measure: Sequence[str] = (),
 ) -> Verification:
-    """Check a certificate. Raises DocumentError, or another error of the library, at the first difference.
+    """Verify a certificate. Raises DocumentError, or another error of the library, at the first difference.
 
     Parameters
     ----------
     path, document
-        The certificate and its content, as `read_certificate` returns it. The other files are in the same folder.
+        Path of the certificate, and its content as returned by `read_certificate`. The other files must be in the same
+        folder.
     device
-        Kind of device on which the votes were drawn.
+        Device on which the draws are repeated. It must be of the same kind as the device on which the votes were drawn.
     draws
-        Number of draws to repeat. The default is SAMPLE if the votes contain the label map of each draw, and otherwise
-        all: without label maps, forged counts and a sample of honest draws do not contradict each other.
+        Number of draws to repeat. The default is SAMPLE if the votes contain the label map of each draw. Otherwise, all
+        draws are repeated, because without label maps, a sample of draws cannot reveal forged counts.
     seed
-        Seed for choosing these draws. The default is random, so that a forger cannot know the choice.
+        Seed for choosing these draws. By default, the seed is random, so that a forger cannot predict the choice.
     image_path, segmenter, denoiser
-        The verifier's own copy of the image and of the networks. By default, they are read from the paths in the
-        certificate, so that the check only shows that the certificate is correct for the files that it names.
+        Paths of the verifier's own copies of the image and of the networks. By default, these files are read from the
+        paths in the certificate. In this case, the verification only shows that the certificate is correct for the
+        files at these paths.
     measure
-        The certificate author's own measurements, as package.module:function. They are code, so they are not imported
-        merely because a certificate names them.
+        User-supplied measurements of the certificate's author, as package.module:function. Importing them runs their
+        code, so a measurement that is named in the certificate is only imported if it is also listed here.
 
     Returns
     -------
     Verification
-        What was computed again, drawn again, only hashed, and not checked.
+        The parts that were recomputed, redrawn, only hashed, or not checked.
     """
     path, done = Path(path), Verification()
     files = _require_files(path, document)
@@ -110,7 +112,7 @@ def verify(
 
 @dataclasses.dataclass(frozen=True)
 class _Case:
-    """A certificate with everything that it refers to."""
+    """A certificate, with its files, image, networks and votes."""
 
     path: Path
     document: dict[str, Any]
@@ -133,7 +135,7 @@ class _Case:
         return len(self.votes.draws) > 0
 
     def smoothed(self, device: torch.device) -> SmoothedSegmenter:
-        """Return the model that drew the votes. Raises an error of the library if they have a different origin."""
+        """Return the model that drew the votes. Raises an error of the library if the votes have a different origin."""
         drawn_on = self.document["sampling"]["device"]
         if device.type != drawn_on:
             raise DocumentError(
@@ -145,7 +147,7 @@ class _Case:
         return smoothed
 
     def require_votes(self) -> None:
-        """Raise DocumentError unless the votes have the parts, shape and settings that the certificate states."""
+        """Raise DocumentError if the parts, the shape or the settings of the votes differ from the certificate."""
         votes, sampling = self.votes, self.sampling
         names = [each["name"] for each in self.document["measurements"]]
         shape = (len(self.networks.config["classes"]), *self.image.pixels.shape[1:])
@@ -166,7 +168,7 @@ class _Case:
                 )
 
     def measurements(self, own: Sequence[str]) -> list[Measurement]:
-        """Return the certified measurements. Raises DocumentError if a measurement is neither built in nor in `own`."""
+        """Return the certified measurements. Raises DocumentError if one of them is neither built in nor in `own`."""
         classes = self.networks.config["classes"]
         known = measurements_of([*applicable(BUILT_IN, classes), *own], classes, *self.image.pixel_scale)
         by_name = {each.name: each for each in known}
@@ -181,7 +183,10 @@ class _Case:
 
 
 def _require_files(path: Path, document: dict[str, Any]) -> dict[str, Path]:
-    """Return a dict of a certificate's files by kind. Raises DocumentError for a wrong name or digest."""
+    """Return the paths of a certificate's files, keyed by file-name ending.
+
+    Raises DocumentError if a file has a wrong name or digest.
+    """
     files = {}
     for kind, file in document["files"].items():
         expected = f"{path.name.removesuffix(SUFFIX)}.{kind}"
@@ -207,9 +212,9 @@ def _read_image(
     image_path: str | Path | None,
     done: Verification,
 ) -> Raster:
-    """Read the certified image with the settings in the certificate, and with the height and width of the votes.
+    """Read the certified image with the settings in the certificate, and resize it to the size of the votes.
 
-    A false size in the certificate could exhaust the memory.
+    The size in the certificate is not used, because a false size could exhaust the memory.
     """
     stated = document["image"]
     if image_path is None and stated.get("path_withheld"):
@@ -257,7 +262,7 @@ def _reading(image: dict[str, Any]) -> Reading:
 
 
 def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verification) -> None:
-    """Compute all files and values from the votes and the image. Raises DocumentError if one differs."""
+    """Compute all files and values again from the votes and the image. Raises DocumentError if one of them differs."""
     document, settings, reading = case.document, case.document["certificate"], _reading(case.document["image"])
     asked = {name: settings[name] for name in ("tau", "alpha", "method", "k")}
     certificate = certify(case.votes, **asked, looks=settings.get("looks", []))
@@ -273,10 +278,10 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
         reading,
         bool(document["image"].get("path_withheld")),
     )
-    expected["image"]["sha256"] = document["image"]["sha256"]  # compared with the image file before it was read
-    if document["image"].get("grid") is None:  # earlier versions recorded no grid, and fewer units
+    expected["image"]["sha256"] = document["image"]["sha256"]  # already compared with the image file
+    if document["image"].get("grid") is None:  # earlier versions recorded no grid and had fewer units
         expected["image"] |= {"grid": None, "length_unit": None, "path_withheld": None}
-    if "looks" not in settings:  # earlier versions knew no looks
+    if "looks" not in settings:  # earlier versions had no looks
         del expected["certificate"]["looks"]
     found = list(differences(document, json.loads(json.dumps(expected)), STATED))
     if found:
@@ -285,7 +290,7 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
     done.recomputed.append(f"{case.path.name}: every value except those that are listed below as not checked")
     contents = contents_of(case.image, certificate, case.votes, RADII in case.files)
     known = {*contents, RADII, on_original_grid(RADII)}
-    for kind in known - case.files.keys():  # people would take such a file for a part of the certificate
+    for kind in known - case.files.keys():  # a reader would think that such a file belongs to the certificate
         if (file := case.path.with_name(f"{case.path.name.removesuffix(SUFFIX)}.{kind}")).exists():
             raise DocumentError(f"{file}: not listed in {case.path}. Remove the file")
     for kind, file in case.files.items():
@@ -315,7 +320,7 @@ def _draw_again(
     seed: int | None,
     done: Verification,
 ) -> None:
-    """Repeat some or all draws. Raises DocumentError if a draw differs from the votes."""
+    """Repeat some or all draws. Raises DocumentError if a repeated draw differs from the votes."""
     total = case.draws
     count = min(draws or (SAMPLE if case.has_label_maps else total), total)
     seed = secrets.randbits(64) if seed is None else seed

@@ -1,1 +1,1 @@
-"""Code that runs networks on noisy images: noise, sampling and attacks."""
+"""Evaluation of networks on noisy images: noise, sampling and attacks."""

@@ -1,4 +1,4 @@
-"""The attack that tests certificates: projected gradient descent on the smoothed model (Salman et al. 2019)."""
+"""An attack for testing certificates: projected gradient descent on the smoothed model (Salman et al. 2019)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,15 @@ from segcert.votes import Votes
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-STEP = 2.5  # total length of all steps, in units of the norm
-INSIDE = 1 - 1e-6  # keeps the perturbation in the ball despite rounding
+STEP = 2.5  # total length of all steps, as a multiple of the norm
+INSIDE = 1 - 1e-6  # keeps the perturbation inside the ball despite rounding
 
 
 def weakest_pixel(votes: Votes, labels: Labels) -> tuple[int, int] | None:
     """Return the row and column of the certified pixel with the fewest votes for its class, or None if there is none.
 
-    `labels` has shape (H, W), with ABSTAIN = 255. In a tie, the first pixel is returned. Selection votes and estimation
-    votes are both counted.
+    `labels` has shape (H, W), with ABSTAIN = 255. In a tie, the first pixel is returned. Both selection votes and
+    estimation votes are counted.
     """
     certified = labels != ABSTAIN
     if not certified.any():
@@ -43,11 +43,11 @@ def attack(
 ) -> Image:
     """Perturb an image so that its weakest certified pixel loses its class in the smoothed model.
 
-    The target is the certified pixel with the fewest votes. Attacking one pixel succeeds more often than attacking all
-    pixels simultaneously, because their gradients cancel. Each step reduces the margin of this pixel's class, along the
-    gradient averaged over new noisy copies. The clearer a copy's label is, the lower is the copy's weight, so that
-    large logits do not hide the gradient. The perturbation is then scaled to the full norm again, within the pixel
-    range [0, 1].
+    The target is the certified pixel with the fewest votes for its class. Attacking one pixel succeeds more often than
+    attacking all pixels simultaneously, because the gradients of different pixels cancel. Each step reduces the margin
+    of the target's class along a gradient that is averaged over new noisy copies. Copies with a large margin get a low
+    weight, so that large logits do not dominate the average. After each step, the perturbation is rescaled to the full
+    norm, within the pixel range [0, 1].
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def attack(
     labels
         Certified labels, shape (H, W), with ABSTAIN = 255. Only certified pixels are attacked.
     norm
-        l2 norm of the perturbation, for pixel values in [0, 1]. It is smaller only where the range [0, 1] or the
-        image's grid leaves no room.
+        l2 norm of the perturbation, for pixel values in [0, 1]. The actual norm is smaller only if the range [0, 1] or
+        the grid of the image leaves no room for more.
     steps
         Number of gradient steps.
     copies
@@ -70,12 +70,13 @@ def attack(
     Returns
     -------
     ndarray
-        The perturbed image, shape (C, H, W), float32 in [0, 1]. With `noise="exact"`, it is on the image's grid.
+        The perturbed image, shape (C, H, W), float32 in [0, 1]. With `noise="exact"`, its values are on the grid of the
+        image.
 
     Raises
     ------
     SamplingError
-        If the image has a wrong shape or range, or if the votes or labels differ from it in shape.
+        If the image has a wrong shape or range, or if the votes or labels do not have its height and width.
     """
     pixels = checked_image(image)
     for name, shape in (("labels", labels.shape), ("votes", votes.estimation.shape[1:])):
@@ -104,11 +105,11 @@ def attack(
 
 
 def _within(pixels: Image, direction: npt.NDArray[np.float64], norm: float, levels: int | None = None) -> Image:
-    """Move an image in a direction, clipped to [0, 1], as far as the norm allows after clipping and rounding.
+    """Move an image in a direction as far as the norm allows, after clipping to [0, 1] and rounding.
 
-    `levels` is the number of steps between 0 and 1 if pixel values are rounded to a grid, otherwise None. If a pixel
-    reaches 0 or 1, the other pixels use the rest of the norm. The full norm is used unless all pixels that move are at
-    0 or 1.
+    If pixel values are rounded to a grid, `levels` is the number of steps between 0 and 1, and otherwise None. If a
+    pixel reaches 0 or 1, the other pixels are moved further. Therefore, the full norm is used unless all pixels that
+    are moved have reached 0 or 1.
     """
     length = float(np.linalg.norm(direction))
     if length == 0:

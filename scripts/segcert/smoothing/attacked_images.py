@@ -1,4 +1,7 @@
-"""Test certificates by attacks. The results are table rows about draws of attacked images that could refute them."""
+"""Attacks on images, to test their certificates. The results are rows of a table.
+
+For each attack, draws of the attacked image are compared with the claim of the certificate, and could refute it.
+"""
 
 import dataclasses
 import itertools
@@ -24,8 +27,8 @@ from segcert.smoothing.sampler import NOT_FINITE, SmoothedSegmenter
 from segcert.smoothing.shard import Pairing
 from segcert.votes import Votes, iterate_votes
 
-MEASURED, MOST_COPIES = 100_000, 256  # values on which the noise is measured, and noisy copies for that
-CLEAN = 0.45  # share of the draws that the unattacked image gets
+MEASURED, MOST_COPIES = 100_000, 256  # values for measuring the noise, and the largest number of copies
+CLEAN = 0.45  # share of the draws that is used for the unattacked image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,22 +44,22 @@ class AttackedImage:
     certified
         Number of certified pixels.
     changed
-        Number of certified pixels whose class had at most half of the draws under the attack. Chance can cause this if
-        the true share is close to one half.
+        Number of certified pixels that have their class on at most half of the draws of the attacked image. This can
+        happen by chance if the true share is close to one half.
     clean_draws, clean_share
-        Number of draws of the unattacked image, and the share of them on which the attacked pixel has its class.
+        Number of draws of the unattacked image, and the share of these draws on which the attacked pixel has its class.
     draws, share
-        Number and share of draws, as above, of the attacked image.
+        The same two numbers for the attacked image.
     least_share
-        Smallest share under the attack that the certificate allows, given the draws of the unattacked image.
+        Smallest share on the attacked image that the certificate allows, given the draws of the unattacked image.
     strength
-        Measured fall of the share (in normal quantiles), divided by the fall under a perfect attack on a half-space,
-        which is `norm` / `noise`; in [0, 1].
+        Strength of the attack, in [0, 1]: the measured fall of the share, in normal quantiles, divided by the fall
+        `norm` / `noise` that a perfect attack on a half-space causes.
     power
-        Probability that the test would have refuted a radius overstated by a factor of 1.5. It is exact for a
-        half-space with the measured `clean_share`, attacked with the measured `strength`.
+        Probability that the test would have refuted a radius that was overstated by a factor of 1.5. It is exact for a
+        half-space with the measured `clean_share` that is attacked with the measured `strength`.
     refuted
-        1 if the share is significantly below what the certificate allows, else 0.
+        1 if the share is significantly below the smallest share that the certificate allows, else 0.
     """
 
     norm: float
@@ -89,10 +92,10 @@ def attacked_images(
 ) -> list[AttackedImage]:
     """Attack an image at multiples of its radius, and test the certificate. Return one result per multiple.
 
-    `labels`, of shape (H, W), are certified at `tau` with `radius`, from `votes`. `promised` is described in Claim.
-    `draws` is the largest number of draws for the test, of the unattacked and all attacked images together. These draws
-    are not used in the votes or for the attacks' gradients. Draws that one attack does not use are available to the
-    next; the attack with the largest norm, which has the most power, comes first.
+    `labels`, of shape (H, W), were certified from `votes` at `tau` with `radius`. For `promised`, see `Claim`. `draws`
+    is the largest total number of draws of the unattacked image and of all attacked images. These draws are not used
+    for the votes or for the gradients of the attacks. The attack with the largest norm has the most power, and is the
+    first. Draws that an attack does not use are available to the next attack.
     """
     pixels, target = checked_image(image), weakest_pixel(votes, labels)
     certified, noise = labels != ABSTAIN, _deviation(smoothed, pixels)
@@ -102,7 +105,7 @@ def attacked_images(
     numbers = itertools.count()
 
     def agreeing(drawn: Image, count: int) -> npt.NDArray[np.int64]:
-        """Draw copies of an image. Return how many give each pixel its certified class, in shape (H, W)."""
+        """Draw copies of an image. Return the number that give each pixel its certified class, shape (H, W)."""
         asked: list[Draw] = [("test", number) for number in itertools.islice(numbers, count)]
         total = np.zeros(labels.shape, np.int64)
         for label_map in smoothed.label_maps(drawn, asked):
@@ -152,7 +155,7 @@ def attacked_images(
 
 
 def _deviation(smoothed: SmoothedSegmenter, pixels: Image) -> float:
-    """Return the measured standard deviation of the noise that is added to an image."""
+    """Measure the standard deviation of the noise that is added to an image."""
     x = torch.from_numpy(pixels).to(smoothed.device)
     draws: list[Draw] = [("test", number) for number in range(min(MOST_COPIES, math.ceil(MEASURED / pixels.size)))]
     return float((smoothed.noise.copies(x, image_digest(pixels), draws, len(draws)) - x).double().std())
@@ -170,11 +173,11 @@ def attack_rows(
     device: torch.device,
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """Attack images of a data set; return one row per sigma, attacked image and multiple of the radius.
+    """Attack images of a data set. Return one row per sigma, attacked image and multiple of the radius.
 
-    `certificates` maps each sigma to an `.npz` file of certified labels, keyed by image name, and the files of the
-    votes. `about` contains further columns for every row. `settings` is the configuration section `attack`. `options`
-    are further arguments for SmoothedSegmenter.
+    `certificates` maps each sigma to a pair: the `.npz` file of certified labels, keyed by image name, and the files of
+    votes. `about` contains additional columns, which are the same in every row. `settings` is the configuration section
+    `attack`. `options` are passed to `SmoothedSegmenter`.
     """
     rows = []
     promised = 0.0 if METHODS[method].weaker else tau
@@ -196,7 +199,7 @@ def attack_rows(
 
 
 def _votes_of(names: Iterable[str], files: Sequence[str | Path]) -> dict[str, Votes]:
-    """Read the votes of some images from a noise level's files, no further than needed."""
+    """Read the votes of some images from the files of a noise level. Stop when all of them are found."""
     wanted, found = set(names), {}
     for name, votes in itertools.chain.from_iterable(map(iterate_votes, files)):
         if name in wanted:

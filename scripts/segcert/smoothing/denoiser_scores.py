@@ -1,4 +1,4 @@
-"""Denoiser scores: PSNR and SSIM on validation images, compared with two classical methods."""
+"""PSNR and SSIM of denoisers on validation images, in comparison with two classical methods."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from segcert.smoothing.noise import Noise, image_digest
 Image = npt.NDArray[np.float32]
 Restore = Callable[[Image, float], Image]
 IMAGES = 20  # largest number of validation images
-SSIM_WINDOW = 7  # pixels, skimage's default
+SSIM_WINDOW = 7  # width of the window in pixels, skimage's default
 
 
 @torch.inference_mode()
@@ -33,14 +33,15 @@ def denoiser_scores(
 ) -> list[dict[str, Any]]:
     """Score denoising methods on the first validation images (at most 20), at each noise level.
 
-    The methods are "noisy" (no denoising), "nl_means" and "wavelet" (both given the true noise level), and the
-    denoisers. Each image gets the noise of its first selection draw, and only the scale of the noise depends on sigma.
-    The noisy image is averaged over blocks of pool x pool pixels, as for the networks, and then denoised. The result is
-    clipped to [0, 1] and scored.
+    The methods are "noisy" (no denoising), "nl_means" and "wavelet", which are given the true noise level, and the
+    denoisers. The noise is that of the image's first selection draw, so only its scale depends on sigma. As in
+    sampling, the noisy image is averaged over blocks of pool x pool pixels and then denoised. The result is clipped to
+    [0, 1] and scored.
 
     `denoisers` maps names to model folders. `sigmas` are noise levels at full resolution, for pixel values in [0, 1].
     Returns one row per sigma and method, with the columns `dataset`, `sigma`, `method`, `images` (the number of
-    images), `psnr` (mean, in dB) and `ssim` (mean). Raises ModelError for a denoised image that is not finite.
+    images), `psnr` (mean, in dB) and `ssim` (mean). Raises ModelError if a denoised image contains values that are not
+    finite.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
@@ -72,18 +73,21 @@ def unchanged(x_noisy: Image, sigma: float) -> Image:
 
 
 def psnr(x: Image, restored: Image) -> float:
-    """Peak signal-to-noise ratio, in dB, of a restored image and the clean image x, shape (C, H, W), in [0, 1]."""
+    """Return the peak signal-to-noise ratio of a restored image, in dB, with respect to the clean image x.
+
+    Both images have shape (C, H, W) and values in [0, 1].
+    """
     from skimage.metrics import peak_signal_noise_ratio
 
     return float(peak_signal_noise_ratio(x, restored, data_range=1))
 
 
 def ssim(x: Image, restored: Image) -> float:
-    """Structural similarity (Wang et al., IEEE TIP 2004) of two images, shape (C, H, W), in [0, 1].
+    """Return the structural similarity (Wang et al., IEEE TIP 2004) of two images, averaged over channels.
 
-    Values are averaged over channels. The settings are skimage's defaults: a uniform window of 7 x 7 pixels (not the
-    paper's Gaussian), K1 = 0.01, K2 = 0.03, and sample covariances. The result is NaN for an image smaller than the
-    window.
+    The images have shape (C, H, W) and values in [0, 1]. The settings are skimage's defaults: K1 = 0.01, K2 = 0.03,
+    sample covariances, and a uniform window of 7 x 7 pixels instead of the Gaussian window of the paper. The result is
+    NaN if the image is smaller than the window.
     """
     from skimage.metrics import structural_similarity
 
@@ -95,12 +99,12 @@ def ssim(x: Image, restored: Image) -> float:
 def nl_means(x_noisy: Image, sigma: float) -> Image:
     """Denoise by non-local means (Buades et al., CVPR 2005), given the true sigma.
 
-    Patches of 5 x 5 pixels are compared within a distance of 6 pixels. The fast variant is used (Darbon et al., ISBI
-    2008), with h = 0.8 sigma, as skimage's documentation recommends.
+    Patches of 5 x 5 pixels are compared within a distance of 6 pixels. The fast variant (Darbon et al., ISBI 2008) is
+    used, with h = 0.8 sigma, as recommended in skimage's documentation.
     """
     from skimage.restoration import denoise_nl_means
 
-    channels_last = np.moveaxis(x_noisy, 0, -1)  # skimage needs the channels last, and drops a single channel
+    channels_last = np.moveaxis(x_noisy, 0, -1)  # skimage requires this order and drops a single channel
     restored: Image = denoise_nl_means(
         channels_last, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
     )

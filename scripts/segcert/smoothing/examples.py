@@ -26,7 +26,7 @@ def predict_clean(
 ) -> None:
     """Write the unsmoothed model's labels for all clean test images to an `.npz` file, keyed by image name.
 
-    Raises ModelError, naming the segmenter and the image, for logits that are not finite.
+    Raises ModelError if logits are not finite. The message names the segmenter and the image.
     """
     dataset = PreparedDataset(Path(index))
     model, _ = load_segmenter(segmenter)
@@ -52,12 +52,12 @@ def denoise_examples(
     seed: int,
     device: torch.device,
 ) -> None:
-    """Write one noisy and one denoised copy of each of the first test images, to one file per sigma.
+    """Write a noisy and a denoised copy of each of the first `examples` test images, to one file per sigma.
 
-    Each file contains one uint8 array per image, keyed by image name, of shape (2, C, H / pool, W / pool). The noisy
-    copy is first, and values are clipped to [0, 255]. Without a denoiser, the shape is (1, C, H / pool, W / pool).
-    Copies have the resolution that the networks see. They get the noise of the first estimation draw. Raises ModelError
-    for a denoised copy that is not finite.
+    Each file contains a uint8 array per image, keyed by image name, of shape (2, C, H / pool, W / pool), with values
+    clipped to [0, 255]. The noisy copy comes first. Without a denoiser, there is no denoised copy, and the shape is
+    (1, C, H / pool, W / pool). The copies have the resolution of the networks' input, and the noise of the first
+    estimation draw. Raises ModelError if a denoised copy contains values that are not finite.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 

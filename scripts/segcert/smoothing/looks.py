@@ -1,4 +1,4 @@
-"""Sampling at planned looks: the draws of an image end as soon as enough of its pixels are certified."""
+"""Sampling at planned looks, which ends for each image as soon as enough of its pixels are certified."""
 
 import copy
 import dataclasses
@@ -24,29 +24,27 @@ def sample_at_looks(
 ) -> Votes:
     """Draw the votes of one image up to the look at which sampling ends, and return them.
 
-    Each look draws only the copies that the looks before it did not draw. The votes are those of
-    `smoothed.sample(image, n0, n)`, where n is the number of draws at that look. To certify the image, use
-    `looks.certify(votes)`.
+    At each look, only the copies that were not drawn at earlier looks are drawn. The result is equal to
+    `smoothed.sample(image, n0, n)`, where n is the number of estimation draws at the last of these looks. To certify
+    the image, use `looks.certify(votes)`.
 
     Parameters
     ----------
     smoothed
-        The smoothed segmenter. Without a store, draws are kept in a temporary folder between the looks.
+        The smoothed segmenter. If it has no store, draws are kept in a temporary folder between the looks.
     image
         Image of shape (C, H, W), float32 in [0, 1].
     looks
         Planned looks, fixed before any votes of the image were seen.
     n0
-        Number of selection draws, which are the same at all looks.
+        Number of selection draws. The same selection draws are used at all looks.
     options
-        Further arguments of `SmoothedSegmenter.sample`.
+        Additional arguments that are passed to `SmoothedSegmenter.sample`.
 
     Raises
     ------
     CertificationError
-        If no votes could certify a pixel at one of the looks.
-    SamplingError
-        As `SmoothedSegmenter.sample` does.
+        If a look has too few draws to certify any pixel. SamplingError In the same cases as `SmoothedSegmenter.sample`.
     """
     looks.check(math.prod(checked_image(image).shape[1:]), n0)
     with tempfile.TemporaryDirectory() as folder:
@@ -62,22 +60,22 @@ def sample_at_looks(
 
 @dataclasses.dataclass(frozen=True)
 class SamplingAtLooks(Sampling):
-    """Settings for sampling the votes of test images at planned looks; `n` is the largest number of draws."""
+    """Settings for sampling the votes of test images at planned looks. `n` is the number of draws at the last look."""
 
     looks: Looks
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], sigma: float, root: Path = Path()) -> Self:
-        """Take the settings from the parameters of a job, in which paths are relative to `root`."""
+        """Create an instance from the parameters of a job, in which paths are relative to `root`."""
         settings = vars(Sampling.from_params(params, sigma, root))
         return cls(**settings, looks=Looks.from_params(params["looks"]))
 
     def start(self, smoothed: SmoothedSegmenter, dataset: PreparedDataset, name: str) -> Callable[[], Votes]:
-        """Draw the votes of the image `name`; return a function that returns them."""
+        """Draw the votes of the image `name`, and return a function that returns these votes."""
         votes = sample_at_looks(smoothed, dataset.image(name), self.looks, self.n0, **self.observed(dataset, name))
         return lambda: votes
 
 
 def settings_of(params: Mapping[str, Any]) -> type[Sampling]:
-    """Return the class that reads the parameters of a sampling job."""
+    """Return the class of settings for the parameters of a sampling job."""
     return SamplingAtLooks if params.get("looks") else Sampling

@@ -1,4 +1,4 @@
-"""Cost of a draw: network evaluations, parameters, floating-point operations and seconds."""
+"""The cost of a draw: network evaluations, parameters, floating-point operations and seconds."""
 
 import itertools
 import statistics
@@ -32,12 +32,12 @@ def measure_costs(
     pool: int,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Measure, for each pairing of networks, the cost of one draw on an image from a data set.
+    """Measure the cost of one draw on an image of a data set, for each pairing of networks.
 
     `pairings` is keyed by (model, regime, denoiser). `settings` is the configuration section `sampling`. Returns one
     row per pairing, with the columns `dataset`, `model`, `regime`, `denoiser`, and:
 
-    - `evaluations`: number of network calls, one to the segmenter and `denoising_steps` to the denoiser;
+    - `evaluations`: number of network evaluations, one of the segmenter and `denoising_steps` of the denoiser;
     - `parameters`: number of parameters in both networks;
     - `gflop`: number of floating-point operations, in billions (see `gflop_of`);
     - `seconds`: wall time, the median over three batches after a warm-up, divided by the batch size.
@@ -68,16 +68,16 @@ def measure_costs(
 
 
 def parameters_of(network: Any) -> float:
-    """Number of parameters of a network; NaN for an exported network that stores its parameters as constants."""
+    """Return the number of parameters of a network, or NaN for an exported network that stores them as constants."""
     return sum(parameter.numel() for parameter in network.parameters()) or float("nan")
 
 
 def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
-    """Floating-point operations per image, in billions, of a network on a batch x of shape (B, C, H, W).
+    """Return the number of floating-point operations of a network per image, in billions.
 
-    torch.utils.flop_counter counts each multiplication and each addition in convolutions, matrix products and attention
-    as one operation. It ignores normalisation and activations. The result is NaN if it finds no operations, for example
-    in an exported network.
+    `x` is a batch of shape (B, C, H, W). The operations are counted with `torch.utils.flop_counter`. Each
+    multiplication and each addition in convolutions, matrix products and attention is one operation. Normalisation and
+    activations are not counted. The result is NaN if no operations are found, for example in an exported network.
     """
     with FlopCounterMode(display=False) as counter:
         network(x, *arguments)
@@ -85,10 +85,10 @@ def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
 
 
 def seconds_of(smoothed: SmoothedSegmenter, x_noisy: Tensor) -> float:
-    """Wall time per draw in seconds, for a batch of noisy copies of shape (B, C, H, W).
+    """Return the wall time per draw, in seconds, for a batch of noisy copies of shape (B, C, H, W).
 
-    The batch runs several times. The first run is a warm-up, and the median is taken over the others, because the time
-    varies from run to run and with the machine's load.
+    The batch is evaluated several times. The first run is a warm-up. The result is the median over the other runs,
+    because the time varies from run to run and with the load of the machine.
     """
     times = []
     for _ in range(1 + BATCHES):

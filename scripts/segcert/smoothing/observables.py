@@ -1,4 +1,4 @@
-"""Observables of draws (areas, overlaps with the ground truth, measurements, label maps), and the tally of draws."""
+"""Observables of draws (areas, overlaps with the ground truth, measurements and label maps), and the tally of draws."""
 
 import dataclasses
 from collections import deque
@@ -22,10 +22,10 @@ Array = npt.NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Observables:
-    """The observables to compute from each label map, an array of class ids below `num_classes`.
+    """The observables to compute from each label map.
 
-    `shape` is the shape (H, W) of a label map. `truth` is the ground truth, of this shape, uint8, or None. If
-    `keep_draws` is true, the packed label maps are kept.
+    A label map is an array of class ids below `num_classes`, of shape `shape` = (H, W). `truth` is the ground truth, a
+    uint8 array of the same shape, or None. If `keep_draws` is true, the packed label maps are also kept.
     """
 
     num_classes: int
@@ -53,7 +53,7 @@ class Observables:
 
     @property
     def truth_areas(self) -> Array:
-        """Number of pixels of each class in the ground truth: an array of shape (num_classes,)."""
+        """Number of pixels of each class in the ground truth, as an array of shape (num_classes,)."""
         assert self.truth is not None
         return np.bincount(self.truth.ravel(), minlength=self.num_classes).astype(np.uint32)
 
@@ -74,9 +74,9 @@ class Observables:
     def read(self, label_maps: Tensor) -> Block:
         """Compute a block from uint8 label maps of shape (draws, H, W).
 
-        Raises SamplingError if a label is not a class id.
+        Raises SamplingError if a label is not a valid class id.
         """
-        classes = [label_maps == class_id for class_id in range(self.num_classes)]  # each (draws, H, W)
+        classes = [label_maps == class_id for class_id in range(self.num_classes)]  # arrays of shape (draws, H, W)
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
         if int(areas.sum()) < label_maps.numel():
@@ -89,7 +89,7 @@ class Observables:
         return self._with_columns(block, label_maps)
 
     def complete(self, block: Block) -> Block | None:
-        """Return the block with all required columns, or None if some of them can be computed only from new draws."""
+        """Return the block with all required columns, or None if some columns can only be computed from new draws."""
         if block.columns.keys() >= set(self.columns):
             return block
         if "draws" not in block.columns:
@@ -97,7 +97,7 @@ class Observables:
         return self._with_columns(block, torch.from_numpy(unpack_labels(block.columns["draws"], self.shape)))
 
     def _with_columns(self, block: Block, label_maps: Tensor) -> Block:
-        """Return the block with its missing columns, computed from its label maps."""
+        """Return the block with the missing columns added, which are computed from its label maps."""
         columns: dict[str, Array] = {}
         for measurement in self.measurements:
             name = self.measurement_column(measurement)
@@ -114,10 +114,10 @@ class Observables:
 
 
 class Tally:
-    """The selection or estimation draws of an image: their counts and columns, and the blocks still to be drawn.
+    """The selection or estimation draws of an image: their counts and columns, and the blocks that are still missing.
 
-    The key of a stored block contains the number of its first draw. A stored block may have any length, and the next
-    block begins after its last draw. Missing blocks end at multiples of `block_size`.
+    The key of a stored block contains the number of the block's first draw. A stored block may have any length, and the
+    next block begins after its last draw. Missing blocks end at multiples of `block_size`.
     """
 
     def __init__(
@@ -125,9 +125,9 @@ class Tally:
     ) -> None:
         self.key, self.draws, self.observables, self.store = key, draws, observables, store
         self.counts = np.zeros((observables.num_classes, *observables.shape), np.int32)
-        self.columns: dict[str, Array] = {}  # each (draws, ...)
-        self.missing: deque[range] = deque()  # draw numbers of each block that is not stored
-        self.waiting: list[Tensor] = []  # label maps drawn for the first missing block
+        self.columns: dict[str, Array] = {}  # arrays of shape (draws, ...)
+        self.missing: deque[range] = deque()  # draw numbers of the blocks that are not stored
+        self.waiting: list[Tensor] = []  # label maps that were drawn for the first missing block
         start = 0
         while start < draws:
             if stored := self._stored(start):
@@ -139,7 +139,7 @@ class Tally:
                 start = border
 
     def add(self, label_maps: Tensor) -> None:
-        """Add uint8 label maps, shape (draws, H, W), of the next missing draws. Count and store complete blocks."""
+        """Add the uint8 label maps, shape (draws, H, W), of the next missing draws. Count and store complete blocks."""
         while len(label_maps):
             lacking = len(self.missing[0]) - sum(map(len, self.waiting))
             self.waiting.append(label_maps[:lacking])
@@ -148,7 +148,7 @@ class Tally:
             label_maps = label_maps[lacking:]
 
     def finish_block(self) -> None:
-        """Count and store the label maps added since the last block, even if they do not complete a block."""
+        """Count and store the label maps that were added since the last block, even if the block is incomplete."""
         if self.waiting:
             block, start = self.observables.read(torch.cat(self.waiting)), self.missing.popleft().start
             if self.store:
@@ -157,7 +157,7 @@ class Tally:
             self.waiting = []
 
     def _stored(self, start: int) -> Block | None:
-        """Return the stored block that begins with draw `start`, or None if there is none with all required columns."""
+        """Return the stored block that begins with draw `start`, or None if no such block has all required columns."""
         stored = self.store.get({**self.key, "start": start}) if self.store else None
         if stored is None or not 0 < stored.draws <= self.draws - start:  # a longer block cannot be split
             return None
@@ -173,7 +173,7 @@ class Tally:
 
 
 def build_votes(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
-    """Build an image's votes from its complete selection and estimation draws."""
+    """Build the votes of an image from its complete selection and estimation draws."""
     observables = selection.observables
     columns = {}
     for name, first in selection.columns.items():

@@ -1,4 +1,4 @@
-"""Sampling of one shard: one job draws the votes of a group of test images."""
+"""Sampling of a shard, which is a group of test images whose votes are drawn by one job."""
 
 import dataclasses
 import functools
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segcert.networks.denoiser import DiffusionDenoiser
 
 SCRIPTS = Path(__file__).parents[2]
-# Modules through which every draw passes, besides those of its networks
+# Modules that every draw uses, in addition to those of its networks
 DRAWING = ("segcert/smoothing/sampler.py", "segcert/networks/registry.py", "segcert/networks/replicated.py")
 DENOISING = "segcert/networks/denoiser.py"
 
@@ -35,8 +35,8 @@ DENOISING = "segcert/networks/denoiser.py"
 class Pairing:
     """A segmenter and an optional denoiser, given by their folders.
 
-    The denoiser is called `denoising_steps` times per noisy copy. The networks are loaded at first use. Loading raises
-    ModelError for a folder that cannot be used.
+    The denoiser is evaluated `denoising_steps` times per noisy copy. The networks are loaded when they are first used.
+    This raises ModelError if a folder cannot be used.
     """
 
     segmenter: str | Path
@@ -54,12 +54,12 @@ class Pairing:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Content of the segmenter's config.json."""
+        """The content of the segmenter's config.json."""
         return self._loaded[1]
 
     @functools.cached_property
     def denoise(self) -> "DiffusionDenoiser | None":
-        """The denoiser, or None. Importing diffusers takes seconds, so it is imported only if there is a denoiser."""
+        """The denoiser, or None. Importing diffusers takes seconds, so it is only imported if there is a denoiser."""
         if self.denoiser is None:
             return None
         from segcert.networks.denoiser import DiffusionDenoiser
@@ -68,7 +68,7 @@ class Pairing:
 
     @functools.cached_property
     def digests(self) -> dict[str, str | None]:
-        """SHA-256 of each network."""
+        """The SHA-256 digest of each network."""
         return {
             "segmenter": segmenter_digest(self.segmenter),
             "denoiser": denoiser_digest(self.denoiser, self.denoising_steps),
@@ -76,13 +76,13 @@ class Pairing:
 
     @property
     def _target(self) -> str:
-        """The `package.module:factory` from which the segmenter is built; "" for a built-in or exported network."""
+        """The factory that builds the segmenter, as `package.module:factory`, or "" for other networks."""
         architecture: str = self.config.get("architecture", "")
         return architecture if ":" in architecture else ""
 
     @functools.cached_property
     def code(self) -> str:
-        """Digest of segcert's code that a draw passes through, for draws that no rule of the workflow makes."""
+        """Digest of the segcert code that computes a draw, for draws that are made outside the workflow."""
         loaded = modules_of(self.config.get("architecture", ""))
         loaded += [DENOISING] if self.denoiser is not None else []
         first, *others = [SCRIPTS / module for module in (*DRAWING, *loaded)]
@@ -90,14 +90,14 @@ class Pairing:
 
     @functools.cached_property
     def packages(self) -> dict[str, str]:
-        """Versions of the packages that the networks use, besides torch and numpy."""
+        """Versions of the packages that the networks use in addition to torch and numpy."""
         used = target_packages(self._target) if self._target else {}
         return used | ({"diffusers": version_of("diffusers")} if self.denoiser is not None else {})
 
     def identity(self, code: str | None) -> dict[str, Any]:
-        """Return what identifies the function that is smoothed: digests of both networks and of their code.
+        """Return the digests of both networks and of their code, which identify the function that is smoothed.
 
-        `code` is the digest of segcert's code. A user-supplied architecture adds the digest of its own code.
+        `code` is the digest of segcert's code. For a user-supplied architecture, the digest of its code is added.
         """
         identity: dict[str, Any] = dict(self.digests)
         if code is not None:
@@ -107,7 +107,7 @@ class Pairing:
         return identity
 
     def smoothed_segmenter(self, sigma: float, *, code: str | None = None, **options: Any) -> SmoothedSegmenter:
-        """Build a smoothed segmenter from both networks. `options` are further arguments for SmoothedSegmenter."""
+        """Build a smoothed segmenter from both networks. `options` are passed to `SmoothedSegmenter`."""
         return SmoothedSegmenter(
             self.model,
             sigma,
@@ -123,9 +123,9 @@ class Pairing:
 class Sampling:
     """Settings for sampling the votes of test images: the parameters of the rule `sample`.
 
-    `measurements` contains only measurements that fit the data set. `code`, the digest of the sampling code, is part of
-    each stored block's key. `options` are further arguments for SmoothedSegmenter, such as `noise`, `pool`, `seed` and
-    `batch_size`.
+    `measurements` contains only measurements that can be computed on the data set. `code` is the digest of the sampling
+    code, which is part of the key of each stored block. `options` are passed to `SmoothedSegmenter`, for example
+    `noise`, `pool`, `seed` and `batch_size`.
     """
 
     pairing: Pairing
@@ -139,7 +139,7 @@ class Sampling:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], sigma: float, root: Path = Path()) -> Self:
-        """Take the settings from the parameters of a job, in which paths are relative to `root`."""
+        """Create an instance from the parameters of a job, in which paths are relative to `root`."""
         denoiser = params["denoiser"] and root / params["denoiser"]
         pairing = Pairing(root / params["segmenter"], denoiser, params["denoising_steps"])
         settings = params["settings"]
@@ -158,11 +158,11 @@ class Sampling:
         )
 
     def start(self, smoothed: SmoothedSegmenter, dataset: PreparedDataset, name: str) -> Callable[[], Votes]:
-        """Start drawing the votes of the image `name`; return a function that waits for the votes and returns them."""
+        """Start drawing the votes of the image `name`. Return a function that waits for the votes and returns them."""
         return smoothed.start(dataset.image(name), self.n0, self.n, **self.observed(dataset, name))
 
     def observed(self, dataset: PreparedDataset, name: str) -> dict[str, Any]:
-        """Return what is observed in each draw of the image `name`, as arguments of `SmoothedSegmenter.sample`."""
+        """Return the arguments of `SmoothedSegmenter.sample` that select the observables of the image `name`."""
         measurements = measurements_of(self.measurements, dataset.about["classes"], *dataset.pixel_scale(name))
         return {"truth": dataset.mask(name), "measurements": measurements, "keep_draws": self.keep_draws}
 
@@ -178,7 +178,7 @@ def sample_shard(
 ) -> None:
     """Draw the votes of the images `names` and write them to one file.
 
-    Raises Interrupted after the batch during which SIGTERM arrives. All draws up to this point are in `store`.
+    If SIGTERM arrives, raises Interrupted after the current batch. All draws up to this point are in `store`.
     """
     smoothed = sampling.smoothed_segmenter(dataset, device, store)
     if sampling.pairing.denoise and names:
@@ -191,7 +191,7 @@ def sample_shard(
         before: tuple[str, Callable[[], Votes]] | None = None
         for name in track(names, f"sampling sigma {sampling.sigma:g}"):
             started = sampling.start(smoothed, dataset, name)
-            if before:  # a GPU works on this image while the last labels of the previous one are counted
+            if before:  # a GPU evaluates this image while the last labels of the previous image are counted
                 votes[before[0]] = before[1]()
             before = name, started
         if before:

@@ -1,4 +1,4 @@
-"""Blocks of draws, stored on disk so that sampling can resume and reuse draws."""
+"""Blocks of draws, which are stored on disk so that sampling can resume and reuse draws."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,9 +15,10 @@ from segcert.provenance.digests import array_digest, value_digest
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A block of consecutive draws: their counts, shape (num_classes, H, W), and columns with one entry per draw.
+    """A block of consecutive draws, with the counts of their labels and with columns.
 
-    A block always has the column "areas", of shape (draws, num_classes), in pixels.
+    `counts` has the shape (num_classes, H, W). A column has one entry per draw. There is always a column `areas`, of
+    shape (draws, num_classes), in pixels.
     """
 
     counts: npt.NDArray[np.integer[Any]]
@@ -29,7 +30,7 @@ class Block:
         return len(self.columns["areas"])
 
     def with_columns(self, more: Mapping[str, npt.NDArray[Any]]) -> "Block":
-        """Return a copy of the block with further columns."""
+        """Return a copy of the block with additional columns."""
         return dataclasses.replace(self, columns={**self.columns, **more})
 
     def check(self) -> None:
@@ -53,18 +54,19 @@ class Block:
 
 
 class BlockStore:
-    """Blocks on disk. Each file is named after the digest of its block's key (image, networks, code, sigma, seed, ...).
+    """A folder of blocks. A file is named after the digest of its block's key (image, networks, code, seed, ...).
 
-    The store is not an output of a Snakemake rule, so it survives a killed or failed job. The blocks are a cache:
-    deleting them costs only time. But the folder also contains the ledger of decisions (segcert.provenance.ledger):
-    deleting it loses the record of what was decided before. Several processes may share a store.
+    The store is not an output of a Snakemake rule, so it survives a killed or failed job. The blocks are a cache: if
+    they are deleted, they can be drawn again. However, the folder also contains the ledger of decisions
+    (segcert.provenance.ledger), and this record of earlier decisions is lost if the folder is deleted. Several
+    processes may share a store.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     def get(self, key: dict[str, Any]) -> Block | None:
-        """Return the block stored under a key, or None if there is none. A damaged file is deleted and ignored."""
+        """Return the block stored under a key, or None if no block is stored. A damaged file is deleted and ignored."""
         path = self.path(key)
         try:
             with StoredArrays(path) as arrays:
@@ -84,7 +86,7 @@ class BlockStore:
         return block
 
     def put(self, key: dict[str, Any], block: Block) -> None:
-        """Store a block under a key, atomically, unless a block with more draws is already stored there.
+        """Store a block under a key, atomically, unless a block with more draws is already stored under this key.
 
         If the stored block has the same number of draws, its additional columns are kept.
         """
@@ -97,11 +99,11 @@ class BlockStore:
         save_arrays(self.path(key), {"counts": block.counts, "digest": digest, **block.columns})
 
     def path(self, key: dict[str, Any]) -> Path:
-        """Return the path of the file that stores the block with the given key."""
+        """Return the path of the file for the block with the given key."""
         digest = value_digest(key)
         return self.folder / digest[:2] / f"{digest}.npz"
 
 
 def _checksum(key: dict[str, Any], block: Block) -> str:
-    """SHA-256 of a key and its block. It detects a block that is stored under a wrong name."""
+    """Return the SHA-256 digest of a key and its block, which detects a block that is stored under a wrong name."""
     return value_digest([key, block.digest])
