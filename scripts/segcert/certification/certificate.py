@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from segcert.certification.methods import METHODS, CertificationError, alpha_per_look, check_settings, require_feasible
+from segcert.certification.methods import METHODS, CertificationError, alpha_per_look, require_feasible
 from segcert.votes import Counts, Votes
 
 ABSTAIN = 255
@@ -134,7 +134,7 @@ def certify(
     ------
     CertificationError
         If a setting is out of range, or if no votes could certify a pixel with these settings (see `smallest_n`). With
-        `looks`, also if the votes were drawn at none of them.
+        `looks`, also if they do not increase, or if the votes were drawn at none of them.
 
     Examples
     --------
@@ -150,11 +150,10 @@ def certify(
     >>> round(certificate.radius, 3)
     0.169
     """
-    level = alpha_per_look(alpha, looks)
-    check_settings(tau, alpha, method, k)
+    check_votes(votes, tau, alpha, method, k, looks)
     if looks and votes.n not in looks:
         raise CertificationError(f"votes: found n = {votes.n}; expected one of the looks, {', '.join(map(str, looks))}")
-    check_votes(votes, tau, level, method, k)
+    level = alpha_per_look(alpha, looks)
     chosen, counts = chosen_class(votes, method)
     threshold = rejection_threshold(counts, tested_draws(votes, method), tau, level, method, k)
     return Certificate(
@@ -177,10 +176,9 @@ def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method
     return METHODS[method].threshold(histogram, n, tau, alpha, k)
 
 
-def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1) -> None:
+def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1, looks: Sequence[int] = ()) -> None:
     """Raise CertificationError if a setting is out of range, or if the votes cannot certify anything."""
-    check_settings(tau, alpha, method, k)
-    require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k)
+    require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k, looks)
     if votes.n0 < 1 and not METHODS[method].all_draws:
         raise CertificationError("votes: found no selection draws; expected n0 >= 1. Only the method `holm` needs none")
     if votes.selection.shape[0] > ABSTAIN:

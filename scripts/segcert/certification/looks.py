@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from segcert.certification.certificate import Certificate, certify
-from segcert.certification.methods import CertificationError, require_feasible_looks
+from segcert.certification.methods import CertificationError, require_feasible
 from segcert.votes import Votes
 
 
@@ -71,7 +71,7 @@ class Looks:
 
     def check(self, pixels: int, n0: int) -> None:
         """Raise CertificationError unless every look could certify a pixel of an image with `pixels` pixels."""
-        require_feasible_looks(self.ns, pixels, self.tau, self.alpha, self.method, n0, self.k)
+        require_feasible(self.ns[0], pixels, self.tau, self.alpha, self.method, n0, self.k, self.ns)
 
     def certify(self, votes: Votes) -> Certificate:
         """Certify an image from its votes at one of the looks. Raises CertificationError as `certify` does."""

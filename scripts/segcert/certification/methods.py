@@ -150,14 +150,34 @@ def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify"
 
 
 def require_feasible(
-    n: int, pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
+    n: int,
+    pixels: int,
+    tau: float,
+    alpha: float,
+    method: str = "segcertify",
+    n0: int = 0,
+    k: int = 1,
+    looks: Sequence[int] = (),
 ) -> None:
-    """Raise CertificationError if a setting is out of range, or if no votes could certify a pixel."""
-    least = _least_n(pixels, tau, alpha, method, n0, k)
+    """Raise CertificationError if a setting is out of range, or if no votes could certify a pixel after n draws.
+
+    Planned looks share alpha, and must increase. Then n is one of them: the first, if nothing was drawn yet.
+    """
+    check_settings(tau, alpha, method, k)
+    if any(earlier >= later for earlier, later in itertools.pairwise(looks)):
+        raise CertificationError(
+            f"`looks`: found {list(looks)}; expected increasing numbers of draws. Write `looks: {sorted(set(looks))}`"
+        )
+    if METHODS[method].takes_k and k >= pixels:
+        raise CertificationError(
+            f"k: found {k}, which allows all {pixels} pixels to be wrong. Set `kfwer_k` to less than {pixels}"
+        )
+    least = smallest_n(pixels, tau, alpha_per_look(alpha, looks), method, n0, k)
     if n < least:
         raise CertificationError(
-            f"`n`: found {n}; with method {method}, tau {tau}, alpha {alpha} and {pixels} pixels, no pixel can be "
-            f"certified, even if all {n} votes agree. Write `n: {least}` or more"
+            f"`{'looks' if looks else 'n'}`: found {n}; with method {method}, tau {tau}, alpha {alpha}"
+            f"{_shared(looks)} and {pixels} pixels, no pixel can be certified, even if all {n} votes agree. "
+            f"Write {least if looks else f'`n: {least}`'} or more"
         )
 
 
@@ -180,29 +200,20 @@ def parse_looks(text: str) -> tuple[int, ...]:
     return looks
 
 
-def require_feasible_looks(
-    looks: Sequence[int], pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
+def require_intervals(
+    n: int, measurements: int, tau: float, alpha: float, n0: int = 0, looks: Sequence[int] = ()
 ) -> None:
-    """Raise CertificationError if looks do not increase, or if no votes could certify a pixel at one of them."""
-    if any(earlier >= later for earlier, later in itertools.pairwise(looks)):
-        raise CertificationError(
-            f"`looks`: found {list(looks)}; expected increasing numbers of draws. Write `looks: {sorted(set(looks))}`"
-        )
-    least = _least_n(pixels, tau, alpha_per_look(alpha, looks), method, n0, k)
-    if looks and looks[0] < least:
-        raise CertificationError(
-            f"`looks`: found {looks[0]}; with method {method}, tau {tau}, {pixels} pixels and alpha {alpha} shared by "
-            f"{len(looks)} looks, no pixel can be certified, even if all {looks[0]} votes agree. Write {least} or more"
-        )
+    """Raise CertificationError if n0 + n draws are too few to certify several measurements simultaneously.
 
-
-def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -> None:
-    """Raise CertificationError if `draws` (n0 + n) are too few to certify several measurements simultaneously."""
-    least = smallest_draws(tau, alpha / measurements) if measurements else 0
+    Planned looks share alpha; n is then the first of them.
+    """
+    draws, level = n0 + n, alpha_per_look(alpha, looks)
+    least = smallest_draws(tau, level / measurements) if measurements else 0
     if draws < least:
         raise CertificationError(
             f"`measurements`: found {draws} draws (n0 + n), too few to certify {measurements} measurements at tau "
-            f"{tau} and alpha {alpha}. Increase `n` by {least - draws}, or remove measurements"
+            f"{tau} and alpha {alpha}{_shared(looks)}. Increase {'the first look' if looks else '`n`'} by "
+            f"{least - draws}, or remove measurements"
         )
 
 
@@ -211,14 +222,8 @@ def smallest_draws(tau: float, alpha: float) -> int:
     return math.ceil(math.log(alpha / 2) / math.log(tau))
 
 
-def _least_n(pixels: int, tau: float, alpha: float, method: str, n0: int, k: int) -> int:
-    """Return `smallest_n`. Raise CertificationError if a setting is out of range for an image of `pixels` pixels."""
-    check_settings(tau, alpha, method, k)
-    if METHODS[method].takes_k and k >= pixels:
-        raise CertificationError(
-            f"k: found {k}, which allows all {pixels} pixels to be wrong. Set `kfwer_k` to less than {pixels}"
-        )
-    return smallest_n(pixels, tau, alpha, method, n0, k)
+def _shared(looks: Sequence[int]) -> str:
+    return f", which {len(looks)} looks share," if len(looks) > 1 else ""
 
 
 def _first(enough: Callable[[int], bool], level: float, tau: float) -> int:

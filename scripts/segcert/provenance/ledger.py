@@ -108,7 +108,8 @@ def notice(record: Mapping[str, Any] | None) -> tuple[str, str] | None:
     return (
         f"Decision {decisions['most']} on this image and network; alpha covers one.",
         f"Of these certificates, {decisions['later']} follow earlier decisions on the same image and network, with a "
-        "different sigma, n0, n, seed, tau, alpha, method or looks. The results may have been chosen after seeing those.",
+        "different sigma, n0, n, seed, tau, alpha, method or looks. The results may have been chosen after seeing "
+        "those.",
     )
 
 
