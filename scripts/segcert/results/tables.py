@@ -16,10 +16,10 @@ from segcert.results.confidence import DIFFERENCE, mean_interval, paired_differe
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 MODEL = [*PAIRING, "sigma"]
 DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
-SETTINGS = ["tau", "alpha", "n0", "method", "k", "radius", "radius_gray_levels"]
+SETTINGS = ["tau", "alpha", "n0", "looks", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
 OUTCOMES = ("right", "wrong")  # of decisions, against the ground truth
-NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
+NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit", "looks"]
 METRICS = [column.name for column in table_columns.METRICS]
 BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # in order of preference
 
@@ -71,10 +71,10 @@ def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     """Read one of the report's tables from its CSV file.
 
     Only empty cells are read as missing values, and names are read as text. Therefore, a class may have the name `null`
-    and a data set the name `007`.
+    and a data set the name `007`. Without planned looks, `looks` is an empty text.
     """
     names = dict.fromkeys(NAMES, "str")
-    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""]).fillna({"looks": ""})
 
 
 def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
@@ -99,8 +99,8 @@ def main_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     Metrics are averaged over the classes of an image, and then over images. The columns <metric>_low and <metric>_high
     contain the 95% interval of the mean (see `mean_interval`). `undefined` counts the images on which the certified
-    Dice of at least one class is undefined. `_means` explains the other counts. `n` is a
-    mean over images, which planned looks make differ.
+    Dice of at least one class is undefined. `_means` explains the other counts. `n` is a mean over images, whose draws
+    may end at different planned looks.
     """
     per_image = _per_image(rows, [*MODEL, *SETTINGS, "n"], _available_metrics(rows))
     return _summarise(per_image, MODEL)
