@@ -82,8 +82,12 @@ class Certificate:
         return {name: value for name, value in values.items() if name != "labels"} | {"looks": list(self.looks)}
 
     def decision(self) -> dict[str, Any]:
-        """Return the settings that were fixed before the votes were seen. With planned looks, `n` is the largest."""
-        return self.settings() | ({"n": self.looks[-1]} if self.looks else {})
+        """Return the settings that were fixed before the votes were seen. With planned looks, `n` is the largest.
+
+        A single look is the same decision as a fixed n, so `looks` is then empty.
+        """
+        planned = list(self.looks) if len(self.looks) > 1 else []
+        return self.settings() | {"n": max([self.n, *self.looks]), "looks": planned}
 
 
 def certify(

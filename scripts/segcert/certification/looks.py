@@ -17,6 +17,7 @@ class Looks:
     few enough pixels abstain, or at the last look. The certificate is the one of that look. It can only be wrong if the
     certificate of one of the looks is wrong. By the union bound, this has probability at most alpha, whatever decides
     when sampling ends. So `stop_at_abstention` may even be chosen after votes were seen; all other settings may not.
+    Under "by", the expected share of wrong pixels is at most the sum of those at all looks, and so at most alpha.
 
     Attributes
     ----------

@@ -35,6 +35,10 @@ def test_a_look_is_a_decision_at_its_share_of_alpha(method):
         assert found.decision() == found.settings() | {"n": 300}
 
 
+def test_a_single_look_is_the_decision_of_a_fixed_n():
+    assert Looks((60,)).certify(unanimous(60)).decision() == certify(unanimous(60)).decision()
+
+
 def test_sampling_ends_when_few_enough_pixels_abstain():
     half = unanimous(60, pixels=4).estimation.copy()
     half[:, 0, :2] = 30
