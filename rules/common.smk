@@ -65,7 +65,7 @@ DATASETS = CONFIG.datasets
 SIGMAS = [f"{sigma:g}" for sigma in CONFIG.sigmas]
 
 # Keys that scripts and captions read from the configuration, not from params. They may be missing from a user's file.
-READ = {"mirror", "device", "gpus", "replay", "run", "sigmas", "n0", "n", "tau", "alpha", "method", "kfwer_k"}
+READ = {"mirror", "device", "gpus", "replay", "run", "sigmas", "n0", "n", "looks", "tau", "alpha", "method", "kfwer_k"}
 config.update(CONFIG.model_dump(include=READ))
 config.update(for_captions(config))
 

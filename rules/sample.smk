@@ -24,7 +24,8 @@ rule sample:
     resources:
         **needs(chosen(ASKED.memory), minutes=720, gpu=GPUS_OF_A_JOB),
     params:
-        **tracked_by("model", "sample", OF_NETWORKS),
+        **tracked_by("model", SAMPLER, OF_NETWORKS),
+        drawing_code=tracked_by("model", "sample", OF_NETWORKS)["code"],
         segmenter=SEGMENTER,
         denoiser=chosen(ASKED.denoiser_folder),
         denoising_steps=chosen(ASKED.denoising_calls),
@@ -38,7 +39,6 @@ rule sample:
         n0=CONFIG.n0,
         n=CONFIG.n,
         looks=ASKED.looks(),
-        deciding=tracked("sample_at_looks") if CONFIG.looks else {},
         seed=CONFIG.seed,
         store=STORE,
     script:

@@ -7,6 +7,7 @@ from segcert.audit.audit import CHECKS
 from segcert.audit.checks.replay import replay_check
 from segcert.certification.certificate import certify
 from segcert.certification.looks import Looks
+from segcert.provenance.records import read_record
 from segcert.votes import Votes, load_votes
 
 LOOKS, SHARE = Looks((50, 60, 80), stop_at_abstention=0.6), 0.6
@@ -38,8 +39,16 @@ def test_draws_end_at_the_look_at_which_enough_is_certified(finished):
             assert set(row["n"]) == {votes.n}
             assert set(row["abstain"]) == {shares[votes.n]}
     assert len(ends) > 1, "images end at different looks"
+    for record in map(read_record, finished.files("results/tiny/votes/**/*.npz")):
+        assert {"sample_at_looks.py", "segcert/certification/certificate.py"} <= record["code"].keys()
+        assert "sample.py" not in record["code"]
     main = pd.read_csv(finished.path / "reports/tiny/tables/main.csv")
     assert main["n"].between(50, 80).all()
+    assert set(main["looks"]) == {"50, 60, 80"}
+    page = (finished.path / "reports/tiny/index.html").read_text()
+    assert "5 + 50, 60 or 80 (planned looks share alpha) noisy copies of each image" in page
+    radii = pd.read_parquet(finished.path / "results/tiny/radii.parquet")
+    assert set(radii["alpha"]) == {0.001}, "the radius map is wrong with probability alpha, over all looks"
     assert "Nothing to be done" in finished.snakemake(*SETTINGS).output
     checks = CHECKS | replay_check(2, seed=0)
     assert finished.broken(checks=checks) == set()

@@ -242,7 +242,10 @@ def test_planned_looks_share_alpha_and_end_the_draws(run, image, segmenter, tmp_
 @pytest.mark.parametrize(
     ("looks", "message"),
     [
-        ("20,60", "`looks`: found 20; with method segcertify, tau 0.75, 256 pixels and alpha 0.001 shared by 2 looks"),
+        (
+            "20,60",
+            "`looks`: found 20; with method segcertify, tau 0.75, alpha 0.001, which 2 looks share, and 256 pixels",
+        ),
         ("70,60", "expected increasing numbers of draws. Write `looks: [60, 70]`"),
         ("60;70", "looks: found '60;70'"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from segcert.certification.methods import METHODS, CertificationError, alpha_per_look, check_settings, require_feasible
+from segcert.certification.methods import METHODS, CertificationError, alpha_per_look, require_feasible
 from segcert.votes import Counts, Votes
 
 ABSTAIN = 255
@@ -83,8 +83,12 @@ class Certificate:
         return {name: value for name, value in values.items() if name != "labels"} | {"looks": list(self.looks)}
 
     def decision(self) -> dict[str, Any]:
-        """Return the settings that were fixed before the votes were seen. With planned looks, `n` is the largest."""
-        return self.settings() | ({"n": self.looks[-1]} if self.looks else {})
+        """Return the settings that were fixed before the votes were seen. With planned looks, `n` is the largest.
+
+        A single look is the same decision as a fixed n, so `looks` is then empty.
+        """
+        planned = list(self.looks) if len(self.looks) > 1 else []
+        return self.settings() | {"n": max([self.n, *self.looks]), "looks": planned}
 
 
 def certify(
@@ -137,7 +141,7 @@ def certify(
     ------
     CertificationError
         If a setting is out of range, or if no pixel could be certified with these settings, whatever the votes are (see
-        `smallest_n`). With `looks`, also if the number n of the votes is not one of the looks.
+        `smallest_n`). With `looks`, also if they do not increase, or if the number n of the votes is not one of them.
 
     Examples
     --------
@@ -153,14 +157,13 @@ def certify(
     >>> round(certificate.radius, 3)
     0.169
     """
-    level = alpha_per_look(alpha, looks)
-    check_settings(tau, alpha, method, k)
+    check_votes(votes, tau, alpha, method, k, looks)
     if looks and votes.n not in looks:
         raise CertificationError(
             f"votes: found n = {votes.n}; expected one of the planned numbers of draws (`looks`): "
             f"{', '.join(map(str, looks))}"
         )
-    check_votes(votes, tau, level, method, k)
+    level = alpha_per_look(alpha, looks)
     chosen, counts = chosen_class(votes, method)
     threshold = rejection_threshold(counts, tested_draws(votes, method), tau, level, method, k)
     return Certificate(
@@ -186,10 +189,9 @@ def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method
     return METHODS[method].threshold(histogram, n, tau, alpha, k)
 
 
-def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1) -> None:
+def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1, looks: Sequence[int] = ()) -> None:
     """Raise CertificationError if a setting is out of range, or if these votes are unsuitable for the method."""
-    check_settings(tau, alpha, method, k)
-    require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k)
+    require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k, looks)
     if votes.n0 < 1 and not METHODS[method].all_draws:
         raise CertificationError(
             "votes: found no selection draws (n0 = 0); expected n0 >= 1. Draw the votes again with n0 >= 1, or use "

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from segcert.certification.certificate import Certificate, certify
-from segcert.certification.methods import CertificationError, require_feasible_looks
+from segcert.certification.methods import CertificationError, require_feasible
 from segcert.votes import Votes
 
 
@@ -17,6 +17,7 @@ class Looks:
     few enough pixels abstain, or at the last look. The certificate of this look is the result. By the union bound, the
     probability that the certificate of any look is wrong is at most alpha. This is true for every rule that ends
     sampling. Therefore, `stop_at_abstention` may even be chosen after votes were seen, unlike all other settings.
+    Under "by", the expected share of wrong pixels is at most the sum of those at all looks, and so at most alpha.
 
     Attributes
     ----------
@@ -75,7 +76,7 @@ class Looks:
 
     def check(self, pixels: int, n0: int) -> None:
         """Raise CertificationError if no pixel could be certified at some look, in an image of `pixels` pixels."""
-        require_feasible_looks(self.ns, pixels, self.tau, self.alpha, self.method, n0, self.k)
+        require_feasible(self.ns[0], pixels, self.tau, self.alpha, self.method, n0, self.k, self.ns)
 
     def certify(self, votes: Votes) -> Certificate:
         """Certify an image from its votes at one of the looks. Raises the same errors as the function `certify`."""

@@ -152,14 +152,36 @@ def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify"
 
 
 def require_feasible(
-    n: int, pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
+    n: int,
+    pixels: int,
+    tau: float,
+    alpha: float,
+    method: str = "segcertify",
+    n0: int = 0,
+    k: int = 1,
+    looks: Sequence[int] = (),
 ) -> None:
-    """Raise CertificationError if a setting is out of range, or if `n` is too small to certify any pixel."""
-    least = _least_n(pixels, tau, alpha, method, n0, k)
+    """Raise CertificationError if a setting is out of range, or if `n` is too small to certify any pixel.
+
+    Planned looks share alpha and must be in increasing order. In this case, `n` is one of the looks: before the first
+    draw, it is the first look.
+    """
+    check_settings(tau, alpha, method, k)
+    if any(earlier >= later for earlier, later in itertools.pairwise(looks)):
+        raise CertificationError(
+            f"`looks`: found {list(looks)}; expected numbers of draws in increasing order, without repetition. Write "
+            f"`looks: {sorted(set(looks))}`"
+        )
+    if METHODS[method].takes_k and k >= pixels:
+        raise CertificationError(
+            f"k: found {k}, which allows all {pixels} pixels to be wrong. Set `kfwer_k` to a number below {pixels}"
+        )
+    least = smallest_n(pixels, tau, alpha_per_look(alpha, looks), method, n0, k)
     if n < least:
         raise CertificationError(
-            f"`n`: found {n}, but with method {method}, tau {tau}, alpha {alpha} and {pixels} pixels, no pixel can "
-            f"be certified, even if all {n} votes agree. Write `n: {least}` or a larger number"
+            f"`{'looks' if looks else 'n'}`: found {n}, but with method {method}, tau {tau}, alpha {alpha}"
+            f"{_shared(looks)} and {pixels} pixels, no pixel can be certified, even if all {n} votes agree. "
+            f"Write {least if looks else f'`n: {least}`'} or a larger number"
         )
 
 
@@ -184,31 +206,20 @@ def parse_looks(text: str) -> tuple[int, ...]:
     return looks
 
 
-def require_feasible_looks(
-    looks: Sequence[int], pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
+def require_intervals(
+    n: int, measurements: int, tau: float, alpha: float, n0: int = 0, looks: Sequence[int] = ()
 ) -> None:
-    """Raise CertificationError if the looks do not increase, or if one is too small to certify any pixel."""
-    if any(earlier >= later for earlier, later in itertools.pairwise(looks)):
-        raise CertificationError(
-            f"`looks`: found {list(looks)}; expected numbers of draws in increasing order, without repetition. Write "
-            f"`looks: {sorted(set(looks))}`"
-        )
-    least = _least_n(pixels, tau, alpha_per_look(alpha, looks), method, n0, k)
-    if looks and looks[0] < least:
-        raise CertificationError(
-            f"`looks`: found {looks[0]} as the first number of draws, but with method {method}, tau {tau}, {pixels} "
-            f"pixels and alpha {alpha} shared by {len(looks)} looks, no pixel can be certified, even if all "
-            f"{looks[0]} votes agree. Write {least} or a larger number as the first one"
-        )
+    """Raise CertificationError if n0 + n draws are too few to certify several measurements simultaneously.
 
-
-def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -> None:
-    """Raise CertificationError if `draws` (n0 + n) is too small to certify several measurements simultaneously."""
-    least = smallest_draws(tau, alpha / measurements) if measurements else 0
+    Planned looks share alpha. In this case, `n` is the first look.
+    """
+    draws, level = n0 + n, alpha_per_look(alpha, looks)
+    least = smallest_draws(tau, level / measurements) if measurements else 0
     if draws < least:
         raise CertificationError(
             f"`measurements`: found {draws} draws (n0 + n), which are too few to certify {measurements} measurements "
-            f"at tau {tau} and alpha {alpha}. Increase `n` by {least - draws}, or remove measurements"
+            f"at tau {tau} and alpha {alpha}{_shared(looks)}. Increase {'the first look' if looks else '`n`'} by "
+            f"{least - draws}, or remove measurements"
         )
 
 
@@ -217,14 +228,8 @@ def smallest_draws(tau: float, alpha: float) -> int:
     return math.ceil(math.log(alpha / 2) / math.log(tau))
 
 
-def _least_n(pixels: int, tau: float, alpha: float, method: str, n0: int, k: int) -> int:
-    """Return `smallest_n`, or raise CertificationError if a setting is out of range for an image of this size."""
-    check_settings(tau, alpha, method, k)
-    if METHODS[method].takes_k and k >= pixels:
-        raise CertificationError(
-            f"k: found {k}, which allows all {pixels} pixels to be wrong. Set `kfwer_k` to a number below {pixels}"
-        )
-    return smallest_n(pixels, tau, alpha, method, n0, k)
+def _shared(looks: Sequence[int]) -> str:
+    return f", which {len(looks)} looks share," if len(looks) > 1 else ""
 
 
 def _first(enough: Callable[[int], bool], level: float, tau: float) -> int:

@@ -17,6 +17,7 @@ from segcert.compare.runs import SHOWN, ComparedRun, missing_columns, read_runs
 from segcert.config.errors import in_yaml
 from segcert.io.atomic import atomic_file
 from segcert.report.data_summary import DataSummary, read_summary
+from segcert.report.format import draws
 from segcert.report.html import render
 from segcert.report.style import MODEL_MARKERS, inline_figure, shared_legend
 from segcert.results.labels import BEHIND, TRAINED
@@ -83,7 +84,9 @@ def folder_name(names: Sequence[str]) -> str:
 
 def _about(run: ComparedRun) -> dict[str, Any]:
     images = run.certificates.groupby("dataset", sort=False)["image"].nunique()
+    looks = run.certificates["looks"].iloc[0]
     return run.settings | {
+        "n": draws(run.settings["n"], looks),
         "name": run.name,
         "guarantee": _guarantee(run),
         "paged": run.paged,

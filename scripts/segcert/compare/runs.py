@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segcert.certification.methods import parse_looks
 from segcert.io.arrays import StoredArrays
 from segcert.provenance.ledger import notice
 from segcert.provenance.lineage import Lineage, LineageError
@@ -16,7 +17,8 @@ from segcert.results.tables import METRICS, ResultsError, main_table, read_resul
 from segcert.votes import read_header
 
 FEWEST, MOST = 2, 8  # least and greatest number of runs on a page; there are eight markers
-DECIDING = ["tau", "alpha", "n0", "n", "method"]  # settings that decide certificates, as named in the configuration
+# Settings that decide certificates, as named in the configuration
+DECIDING = ["tau", "alpha", "n0", "n", "looks", "method"]
 NAMES = ["dataset", "model", "regime", "denoiser", "group", "image"]
 # Columns of certificates.parquet that an older run may lack
 SHOWN = ["radius", "radius_gray_levels", *METRICS]
@@ -40,11 +42,10 @@ class ComparedRun:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings of the certificates: `tau`, `alpha`, `n0`, `n` (at the last look), `method` and `k`."""
+        """Settings of the certificates: `tau`, `alpha`, `n0`, `n` (at the last look), `looks`, `method` and `k`."""
         first = self.certificates.iloc[0]
-        looks = first.get("looks")
-        last = int(looks.split(", ")[-1]) if looks else first["n"]
-        return {name: first[name] for name in (*DECIDING, "k")} | {"n": last}
+        looks = list(parse_looks(first["looks"]))
+        return {name: first[name] for name in (*DECIDING, "k")} | {"looks": looks, "n": max([first["n"], *looks])}
 
     def table(self) -> pd.DataFrame:
         """Return the main table of the run's report."""
@@ -55,7 +56,8 @@ class ComparedRun:
 
         They differ if settings were changed and the run was not finished afterwards.
         """
-        return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
+        stated = {"looks": [], **self.configuration}  # earlier versions knew no looks
+        return [name for name in DECIDING if self.configuration and stated.get(name) != self.settings[name]]
 
 
 def find_run(name: str) -> Lineage:
@@ -107,7 +109,8 @@ def _read_run(root: Path, name: str) -> ComparedRun:
     if certificates.empty:
         raise CompareError(f"{path}: contains no certificates. Run `snakemake --force {path}`")
     columns = list(certificates.columns)
-    certificates = certificates.assign(**{column: np.nan for column in SHOWN if column not in columns})
+    missing = dict.fromkeys(SHOWN, np.nan) | {"looks": ""}
+    certificates = certificates.assign(**{name: each for name, each in missing.items() if name not in columns})
     page = root / "reports" / name / "index.html"
     try:
         configuration = read_record(page).get("params", {}).get("configuration", {})

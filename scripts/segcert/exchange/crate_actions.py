@@ -26,6 +26,8 @@ PARAMETERS = [
     "sigmas",
     "n0",
     "n",
+    "looks",
+    "stop_at_abstention",
     "tau",
     "alpha",
     "method",
@@ -191,9 +193,9 @@ class Work:
         configuration = self.contents.page.record["params"]["configuration"]
         identifiers = []
         for name in PARAMETERS:
-            if name not in configuration:
+            value = configuration.get(name, [])
+            if value == []:  # no looks, or a key that an earlier version lacked
                 continue
-            value = configuration[name]
             example = value[0] if isinstance(value, list) and value else value
             kind = TYPES.get(type(example), "Text")
             description = Config.model_fields[name].description

@@ -17,6 +17,7 @@ from segcert.certification.methods import CertificationError
 from segcert.certification.sample_size import plan
 from segcert.plan.forecast import Forecast, make_forecast
 from segcert.plan.jobs import ForecastError, JobGraph
+from segcert.report.format import draws
 
 FOR_IMAGES = ("sigma", "shape", "tau", "alpha", "method", "n0", "k")
 TYPED = {"as_json": "--json", "changes": "KEY=VALUE"}  # as typed on the command line; all other options are --NAME
@@ -140,12 +141,13 @@ def to_text(forecast: Forecast) -> str:
         disk.add_row(space.what, quantity(space.bytes, BYTES), space.known)
     total = sum(space.bytes for space in forecast.disk if not math.isnan(space.bytes))
     disk.add_row("total of the known sizes", quantity(total, BYTES), "")
-    draws = (
-        f"Draws: n = {forecast.n}; below n = {forecast.least_n}, no pixel can be certified. The sampling time is "
-        "proportional to\nn0 + n, rounded up to full batches; draws that are already in .segcert/blocks are reused. "
-        "To plan a different n:\n--config draws=N"
+    last, key = ("the last look", "'looks=[N,N,...]'") if forecast.looks else ("n", "draws=N")
+    planned = (
+        f"Draws: n = {draws(forecast.n, forecast.looks)}; below n = {forecast.least_n}, no pixel can be certified. "
+        f"The sampling time is proportional to\nn0 + {last}, rounded up to full batches; draws that are already in "
+        f".segcert/blocks are reused. To plan a different n:\n--config {key}"
     )
-    for part in [*parts, disk, draws]:
+    for part in [*parts, disk, planned]:
         console.print(part, soft_wrap=isinstance(part, str))
         console.print()
     text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO from above

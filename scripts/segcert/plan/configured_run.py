@@ -12,13 +12,7 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
-from segcert.certification.methods import (
-    CertificationError,
-    alpha_per_look,
-    require_feasible,
-    require_feasible_looks,
-    require_intervals,
-)
+from segcert.certification.methods import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
 from segcert.data import catalogue
 from segcert.data.catalogue import RELEASED_AS_JPEG, Dataset, SplitRule
@@ -66,11 +60,9 @@ class ConfiguredRun:
         """
         try:
             config = Config.read(values)
-            pixels = config.image_size**2
+            pixels, first = config.image_size**2, min(config.looks, default=config.n)
             decision = config.tau, config.alpha, config.method, config.n0, config.kfwer_k
-            require_feasible_looks(config.looks, pixels, *decision)
-            if not config.looks:
-                require_feasible(config.n, pixels, *decision)
+            require_feasible(first, pixels, *decision, config.looks)
             own_folders, about, splits = {}, {}, {}
             for name in config.datasets:
                 if name in config.own_data:
@@ -82,8 +74,7 @@ class ConfiguredRun:
             for each in about.values():
                 measured = measurements_of(applicable(config.measurements, each.classes), each.classes)
                 count = len(each.classes) - 1 + len(measured)  # the Dice of each structure is measured too
-                least = config.n0 + min(config.looks, default=config.n)
-                require_intervals(least, count, config.tau, alpha_per_look(config.alpha, config.looks))
+                require_intervals(first, count, config.tau, config.alpha, config.n0, config.looks)
             own_files = {name: folder.files() for name, folder in own_folders.items()}
             check_measurements(config.measurements, config.decisions, [each.classes for each in about.values()])
             _require_files(config)

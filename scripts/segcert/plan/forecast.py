@@ -57,8 +57,9 @@ class Forecast:
         measurement.
     rates
         Lowest and highest throughput among all measurements on the hardware, in billions of operations per second.
-    n, least_n
-        Configured number of estimation draws, and the smallest number with which a pixel can be certified.
+    n, looks, least_n
+        Configured number of estimation draws, planned looks (see `segcert.report.format.draws`), and the smallest n
+        with which a pixel can be certified. The forecast assumes that all draws up to the last look are needed.
     """
 
     run: str
@@ -73,6 +74,7 @@ class Forecast:
     rates: tuple[float, float]
     disk: list[Space]
     n: int
+    looks: str
     least_n: int
 
     @property
@@ -142,6 +144,7 @@ def make_forecast(
         rates=(min(rates), max(rates)),
         disk=disk_of(work, graph.jobs, startup["bytes"]),
         n=config.n,
+        looks=", ".join(map(str, config.looks)),
         least_n=smallest_n(
             pixels, config.tau, alpha_per_look(config.alpha, config.looks), config.method, config.n0, config.kfwer_k
         ),

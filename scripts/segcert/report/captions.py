@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from segcert.certification.methods import METHODS
+from segcert.report.format import draws
 from segcert.results.table_columns import METRICS, Column
 
 
@@ -192,8 +193,9 @@ def for_captions(settings: Mapping[str, Any]) -> dict[str, Any]:
     certified = "Run ``{run}``: method ``{method}``".format(**settings)
     if method.takes_k:
         certified += f", k = {settings['kfwer_k']}"
-    copies = "{n0} + up to {n}" if settings.get("looks") else "{n0} + {n}"
-    certified += f", {copies} noisy copies of each image, tau = {{tau}}, alpha = {{alpha}}.".format(**settings)
+    n = draws(settings["n"], ", ".join(map(str, settings["looks"])))
+    certified += f", {settings['n0']} + {n} noisy copies of each image"
+    certified += ", tau = {tau}, alpha = {alpha}.".format(**settings)
     if method.weaker:
         certified += " **A weaker guarantee than under segcertify: individual certified pixels may be wrong.**"
     shown = [column for column in METRICS if not (method.weaker and column.strict)]

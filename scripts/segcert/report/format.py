@@ -59,14 +59,13 @@ def listed(values: Iterable[Any], style: str = "level", decimals: int | None = N
     return ", ".join(written(value, style, decimals) for value in values)
 
 
-def draws(numbers: Iterable[float]) -> str:
-    """Format mean numbers of draws, which may differ between models if looks were planned.
+def draws(n: int, looks: str) -> str:
+    """Format the number of estimation draws of an image, with the planned looks as in certificates.parquet.
 
-    >>> draws([100, 100]), draws([62.5, 300])
-    ('100', '62.5 to 300')
+    >>> draws(100, ""), draws(300, "60, 110, 300")
+    ('100', '60, 110 or 300 (planned looks share alpha)')
     """
-    numbers = list(numbers)
-    return " to ".join(f"{number:.4g}" for number in dict.fromkeys([min(numbers), max(numbers)]))
+    return " or ".join(looks.rsplit(", ", 1)) + " (planned looks share alpha)" if looks else f"{n}"
 
 
 def file_size(count: int) -> str:

@@ -256,7 +256,7 @@ def _about(
         tau=f"{first['tau']:g}",
         alpha=f"{first['alpha']:g}",
         n0=first["n0"],
-        n=draws(main["n"]),
+        n=draws(first["n"], first["looks"]),
         radii=listed(radii["radius"], "number", 3),
         sigmas=listed(radii["sigma"]),
     )

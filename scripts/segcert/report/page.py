@@ -98,7 +98,8 @@ def render_page(
     """
     frames = {name: read_table(path) for name, path in tables.items()}
     main, attacks = frames["main"], frames["attacks"]
-    settings = main.iloc[0].to_dict() | {"n": draws(main["n"])}
+    settings = main.iloc[0].to_dict()
+    settings["n"] = draws(settings["n"], settings["looks"])
     weaker = METHODS[settings["method"]].weaker
     shown = [name for name in ON_THE_PAGE if name in frames]
     parts = _parts(Path(output), viewer)

@@ -146,7 +146,7 @@ def _guarantee(main: pd.DataFrame) -> str:
         "A certified pixel keeps the label that the smoothed network gives it under any perturbation of the image "
         f"whose l2 norm is below the radius, which is {listed(radii['radius'], 'number', 3)} at these σ. Guarantee: "
         f"{guarantee} (method: {first['method']}{k}, α = {first['alpha']:g}, τ = {first['tau']:g}, {first['n0']} + "
-        f"{draws(main['n'])} noisy copies of each image)."
+        f"{draws(first['n'], first['looks'])} noisy copies of each image)."
     )
 
 

@@ -69,7 +69,7 @@ def decide(
             tau=tau,
             alpha=level,
         ),
-        "radii": radius_rows(dataset, image, radii, about, taus=taus, sigma=votes.sigma, alpha=level),
+        "radii": radius_rows(dataset, image, radii, about, taus=taus, sigma=votes.sigma, alpha=certificate.alpha),
     }
     return Decision(certificate, radii, rows)
 

@@ -16,10 +16,10 @@ from segcert.results.confidence import DIFFERENCE, mean_interval, paired_differe
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 MODEL = [*PAIRING, "sigma"]
 DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
-SETTINGS = ["tau", "alpha", "n0", "method", "k", "radius", "radius_gray_levels"]
+SETTINGS = ["tau", "alpha", "n0", "looks", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
 OUTCOMES = ("right", "wrong")  # possible results when a decision is compared with the ground truth
-NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
+NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit", "looks"]
 METRICS = [column.name for column in table_columns.METRICS]
 BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # in order of preference
 
@@ -71,10 +71,11 @@ def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     """Read one of the report's tables from its CSV file.
 
     Only empty cells are read as missing values, and names are read as text. Therefore, a class may have the name
-    `null`, and a data set may have the name `007`.
+    `null`, and a data set may have the name `007`. Without
+    planned looks, `looks` is an empty text.
     """
     names = dict.fromkeys(NAMES, "str")
-    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""]).fillna({"looks": ""})
 
 
 def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:

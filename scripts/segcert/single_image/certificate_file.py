@@ -18,13 +18,7 @@ import torch
 import segcert
 from segcert.certification.certificate import ABSTAIN, Certificate, certify, radius_in_gray_levels
 from segcert.certification.median_smoothing import certify_measurements
-from segcert.certification.methods import (
-    METHODS,
-    alpha_per_look,
-    require_feasible,
-    require_feasible_looks,
-    require_intervals,
-)
+from segcert.certification.methods import METHODS, require_feasible, require_intervals
 from segcert.certification.radius_map import check_radius_map, radius_map
 from segcert.data.decode import image_name
 from segcert.data.identifiers import withheld
@@ -279,11 +273,10 @@ def check_decision(
 ) -> None:
     """Raise CertificationError if a requested result cannot be certified. No noise is drawn for this check."""
     pixels = math.prod(image.pixels.shape[1:])
-    asked = decision.tau, alpha_per_look(decision.alpha, decision.looks), decision.method, sampling.n0, decision.k
-    require_feasible_looks(decision.looks, pixels, decision.tau, decision.alpha, *asked[2:])
-    require_feasible(sampling.n, pixels, *asked)
-    least = sampling.n0 + min(decision.looks, default=sampling.n)
-    require_intervals(least, len(measurements), *asked[:2])
+    tau, alpha, method, k, looks = dataclasses.astuple(decision)
+    first = min(looks, default=sampling.n)
+    require_feasible(first, pixels, tau, alpha, method, sampling.n0, k, looks)
+    require_intervals(first, len(measurements), tau, alpha, sampling.n0, looks)
     if radii:
         check_radius_map(decision.method)
 

@@ -146,8 +146,8 @@ class Sampling:
         options = {"compiled": settings["compile"]}
         options |= {name: settings[name] for name in ("batch_size", "block_size", "precision")}
         options |= {name: params[name] for name in ("noise", "pool", "seed")}
-        same = {name: params[name] for name in ("n0", "n", "measurements", "keep_draws", "code")}
-        return cls(pairing, sigma, **same, options=options)
+        same = {name: params[name] for name in ("n0", "n", "measurements", "keep_draws")}
+        return cls(pairing, sigma, **same, code=params["drawing_code"], options=options)
 
     def smoothed_segmenter(
         self, dataset: PreparedDataset, device: torch.device, store: BlockStore | None = None

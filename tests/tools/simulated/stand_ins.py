@@ -77,7 +77,8 @@ def sample(job: Any, found: dict[str, Any]) -> None:
     identity = {
         "segmenter": segmenter_digest(params.segmenter),
         "denoiser": denoiser_digest(params.denoiser, params.denoising_steps),
-        **{key: params[key] for key in ("code", "n0", "n", "seed", "noise", "pool")},
+        "code": params["drawing_code"],
+        **{key: params[key] for key in ("n0", "n", "seed", "noise", "pool")},
     }
     save_votes(job.output[0], {name: _votes(job, dataset, name, identity) for name in names})
 

@@ -5,7 +5,7 @@ import pytest
 
 from segcert.certification.certificate import ABSTAIN, certify
 from segcert.certification.looks import Looks
-from segcert.certification.methods import METHODS, CertificationError, parse_looks
+from segcert.certification.methods import METHODS, CertificationError, parse_looks, require_intervals
 from segcert.votes import Votes
 
 PIXELS = 64 * 64
@@ -35,6 +35,10 @@ def test_a_look_is_a_decision_at_its_share_of_alpha(method):
         assert found.decision() == found.settings() | {"n": 300}
 
 
+def test_a_single_look_is_the_decision_of_a_fixed_n():
+    assert Looks((60,)).certify(unanimous(60)).decision() == certify(unanimous(60)).decision()
+
+
 def test_sampling_ends_when_few_enough_pixels_abstain():
     half = unanimous(60, pixels=4).estimation.copy()
     half[:, 0, :2] = 30
@@ -48,7 +52,7 @@ def test_sampling_ends_when_few_enough_pixels_abstain():
 @pytest.mark.parametrize("method", ["segcertify", "holm"])
 def test_the_least_n_of_a_look_is_exact(method):
     """With the n that the error names, unanimous votes certify all pixels; with one draw less, none."""
-    with pytest.raises(CertificationError, match=r"found 20 as the first .* shared by 3 looks") as refused:
+    with pytest.raises(CertificationError, match=r"found 20, but .* alpha 0.001, which 3 looks share,") as refused:
         Looks((20, 110, 300), method=method).check(PIXELS, n0=10)
     least = int(str(refused.value).split("Write ")[1].split()[0])
     looks = Looks((least, 110, 300), method=method)
@@ -66,6 +70,12 @@ def test_the_least_n_of_a_look_is_exact(method):
         (lambda: Looks((60, 60)).check(PIXELS, 10), "in increasing order"),
         (lambda: Looks((110, 60)).check(PIXELS, 10), r"Write `looks: \[60, 110\]`"),
         (lambda: Looks((100, 200), method="kfwer", k=9).check(9, 10), "all 9 pixels to be wrong"),
+        (lambda: certify(unanimous(60), looks=(110, 60)), "in increasing order"),
+        (lambda: Looks((60, 110), alpha=0.9).check(PIXELS, 10), "alpha: found 0.9"),
+        (
+            lambda: require_intervals(20, 4, 0.75, 0.001, 10, (20, 60)),
+            "30 draws .* 2 looks share.* the first look by 4",
+        ),
         (
             lambda: certify(unanimous(100), looks=(60, 110)),
             "found n = 100; expected one of the planned numbers of draws .*: 60, 110",

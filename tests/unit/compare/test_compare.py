@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from segcert.certification.methods import parse_looks
 from segcert.cli import app
 from segcert.compare.page import folder_name, write_comparison
 from segcert.compare.runs import SHOWN, CompareError
@@ -16,7 +17,7 @@ from segcert.results.confidence import mean_interval
 
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 ROW = {"model": "unet", "regime": "noise", "denoiser": "none", "sigma": 0.5}
-SETTINGS = {"tau": 0.75, "alpha": 0.001, "n0": 10, "n": 100, "method": "segcertify", "k": 1}
+SETTINGS = {"tau": 0.75, "alpha": 0.001, "n0": 10, "n": 100, "looks": "", "method": "segcertify", "k": 1}
 METRICS = ["dice", "iou", "vote_dice", "certified_iou", "worst_case_dice", "abstain"]
 
 
@@ -46,7 +47,7 @@ class Root:
             about = {"sigma": 0.5, "digest": "", "measurements": []}
             images = {row["image"]: about | {"origin": {"image": row["image"] + pixels}} for row in rows}
             np.savez(shard, header=np.array(json.dumps({"format": "segcert-votes-2", "images": images})))
-        configuration = {"run": run, **decided} | (recorded or {})
+        configuration = {"run": run, **decided, "looks": list(parse_looks(decided["looks"]))} | (recorded or {})
         record = {
             "format": "segcert-record-2", "rule": "page", "wildcards": {}, "params": {"configuration": configuration},
             "inputs": {}, "outputs": {f"reports/{run}/index.html": "x"}, "code": {}, "environment": {}, "locks": {},
@@ -296,6 +297,18 @@ def test_missing_columns_are_named_and_the_others_are_compared(root):
         assert list(table[column].isna()) == [True, False, False]
         assert f'data-column="{column}">n/a</data>' in page
     assert list(table["difference"][1:]) == pytest.approx([(SECOND - FIRST).mean()] * 2)
+
+
+def test_runs_with_and_without_planned_looks_are_compared(root):
+    root.write("a", {(): images(FIRST)}, lacks=["looks"])
+    root.write("b", {(): images(SECOND)}, n=60, looks="60, 110", recorded={"n": 110})
+    root.write("c", {(): images(SECOND)}, n=60, looks="60, 110", recorded={"n": 110, "looks": [50, 110]})
+    page, table = root.compare("a", "b", "c")
+    assert "10 + 60 or 110 (planned looks share alpha)</td>" in page
+    assert "10 + 100</td>" in page
+    assert list(table["looks"].fillna("")) == ["", "60, 110", "60, 110"]
+    assert "Its page and its certificates have different values of looks." in page
+    assert re.findall(r"(\w) was not finished after its last change", page) == ["c"]
 
 
 def test_settings_and_images_are_compared_without_any_optional_column(root):

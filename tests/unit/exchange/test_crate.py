@@ -51,7 +51,14 @@ class Run:
         self.job("train_segmenter", [PREPARED[0]], [MODEL], {"dataset": "set"}, {"seed": 3})
         self.job("denoise_examples", [PREPARED[0]], [DENOISED], {"dataset": "set", "sigma": "0.5"})
         self.job("collect", [MODEL], [TABLE], {}, {"settings": {"tau": 0.75, "alpha": 0.001}})
-        configuration = {"run": "small", "datasets": ["set"], "sigmas": [0.25, 0.5], "tau": 0.75, "method": "holm"}
+        configuration = {
+            "run": "small",
+            "datasets": ["set"],
+            "sigmas": [0.25, 0.5],
+            "tau": 0.75,
+            "method": "holm",
+            "looks": [60, 110],
+        }
         self.job("page", [TABLE, DENOISED], [PAGE], {}, {"configuration": configuration})
 
     def official(self, official):
@@ -193,6 +200,7 @@ def test_actions_have_inputs_outputs_tools_and_times(run):
     assert described["#organize"]["result"] == {"@id": "#run"}
     assert len(ids(described["#organize"]["object"])) == 6
     assert described["#parameter/sigmas/value"]["value"] == [0.25, 0.5]
+    assert described["#parameter/looks/value"]["value"] == [60, 110]
     assert described["./"]["datePublished"] == "2026-11-26T13:06:30+00:00"
 
 

@@ -58,6 +58,13 @@ def test_the_least_number_of_draws_depends_on_the_number_of_pixels():
     assert (found.n, found.least_n) == (100, 63)
 
 
+def test_a_forecast_is_for_the_last_look():
+    text = to_text(make_forecast(phantom_graph(looks=[60, 110]), MEASURED))
+    assert "Draws: n = 60 or 110 (planned looks share alpha); below n = 56, no pixel" in text
+    assert "n0 + the last look" in text
+    assert "--config 'looks=[N,N,...]'" in text
+
+
 def test_missing_measurements_are_named(tmp_path):
     (tmp_path / "throughput-cpu.json").write_bytes((MEASURED / "throughput-cpu.json").read_bytes())
     with pytest.raises(ForecastError, match=r"startup-cpu.json: missing.*benchmarks.startup"):

@@ -19,7 +19,8 @@ def main_table(datasets=("phantom",), models=("unet",), sigmas=SIGMAS, method="s
     for dataset, model, (regime, denoiser), sigma in itertools.product(datasets, models, PAIRINGS, sigmas):
         row = {
             "dataset": dataset, "model": model, "regime": regime, "denoiser": denoiser, "sigma": sigma, "tau": 0.75,
-            "alpha": 0.001, "n0": 10, "n": 100, "method": method, "k": 1, "radius": 0.6744897501960817 * sigma,
+            "alpha": 0.001, "n0": 10, "n": 100, "looks": "", "method": method, "k": 1,
+            "radius": 0.6744897501960817 * sigma,
             "radius_gray_levels": sigma, "images": 8, "groups": 8, "undefined": 0,
             "failed": 0,
         }  # fmt: skip

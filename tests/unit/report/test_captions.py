@@ -11,7 +11,16 @@ from segcert.report.captions import FIGURES, STRICT, TABLES, for_captions, table
 from segcert.report.latex_tables import with_math
 
 FILES = Path(__file__).parents[3] / "reports/captions"
-SETTINGS = {"run": "tiny", "method": "segcertify", "n0": 10, "n": 100, "tau": 0.75, "alpha": 0.001, "kfwer_k": 1}
+SETTINGS = {
+    "run": "tiny",
+    "method": "segcertify",
+    "n0": 10,
+    "n": 100,
+    "looks": [],
+    "tau": 0.75,
+    "alpha": 0.001,
+    "kfwer_k": 1,
+}
 TEXTS = {**{f"figure {name}": figure.caption for name, figure in FIGURES.items()}, **TABLES}
 
 
@@ -76,3 +85,8 @@ def test_symbols_are_formulas_and_everything_else_is_escaped():
     assert (
         with_math("l2 at sigma_1 & sigma, 1 - alpha of 5%") == r"$\ell_2$ at sigma\_1 \& $\sigma$, $1 - \alpha$ of 5\%"
     )
+
+
+def test_planned_looks_are_in_the_caption():
+    assert "10 + 100 noisy copies" in rendered("main")
+    assert "10 + 60 or 110 (planned looks share alpha) noisy copies" in rendered("main", looks=[60, 110], n=110)

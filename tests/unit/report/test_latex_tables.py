@@ -166,3 +166,10 @@ def test_a_document_with_all_tables_compiles_and_nothing_is_too_wide(tmp_path):
     assert max(too_wide, default=0) < 1, done.stdout
     assert "Float too large" not in done.stdout
     assert "multiply defined" not in done.stdout
+
+
+def test_planned_looks_are_in_the_caption(tmp_path):
+    main = main_table().assign(n=62.5, looks="60, 110, 300")
+    assert "10 selection and 60, 110 or 300 (planned looks share alpha) estimation" in written(
+        tmp_path, "main", main, main
+    )

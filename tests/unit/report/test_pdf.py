@@ -259,3 +259,8 @@ def test_the_example_shows_the_noise_level_in_the_middle(tmp_path):
     save_figure(figure, tmp_path / "example.png")
     with Image.open(tmp_path / "example.png") as picture:
         assert picture.width == int(174 / 25.4 * 150)
+
+
+def test_planned_looks_are_named():
+    main = main_table().assign(n=62.5, looks="60, 110, 300")
+    assert "10 + 60, 110 or 300 (planned looks share alpha) noisy copies of each image" in pdf._guarantee(main)

@@ -62,7 +62,7 @@ def certified(pairing, dice, sigma=0.5):
     ]
 
 
-SETTINGS = dict.fromkeys(("tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"), 1)
+SETTINGS = dict.fromkeys(("tau", "alpha", "n0", "n", "looks", "method", "k", "radius", "radius_gray_levels"), 1)
 
 
 def absent_on_two_of_four_images():

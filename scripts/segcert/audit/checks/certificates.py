@@ -103,7 +103,7 @@ def _expected_origin(sampling: Job, root: Path) -> dict[str, Any]:
     expected = {
         "segmenter": segmenter_digest(root / params["segmenter"]),
         "denoiser": denoiser_digest(denoiser, params["denoising_steps"]),
-        "code": params["code"],
+        "code": params["drawing_code"],
         "sigma": float(sampling.record["wildcards"]["sigma"]),
     }
     return expected | {name: params[name] for name in ("n0", "n", "seed", "noise", "pool")}

@@ -14,6 +14,7 @@ def check_settings(evidence: Evidence) -> Findings:
     """
     page = evidence.lineage.makers.get(f"reports/{evidence.lineage.run}/index.html")
     configuration = page.record["params"].get("configuration", {}) if page else {}
+    on_page = {"looks": [], **configuration}  # earlier versions knew no looks
     for job in evidence.lineage.jobs:
         output = job.output
         if job.record.get("seed") != job.record["params"].get("seed"):
@@ -24,7 +25,7 @@ def check_settings(evidence: Evidence) -> Findings:
             message = f"the page says that it was imported from {named}, but `{job.name}` read {', '.join(job.inputs)}"
             yield finding_unless(named in job.inputs, output, message)
         for name, value in _deciding(job) if configuration else ():
-            stated = configuration.get(name)
+            stated = on_page.get(name)
             message = f"`{job.name}` ran with {name} {value}, but the page says {stated}"
             yield finding_unless(value == stated, output, message)
 
@@ -35,5 +36,10 @@ def _deciding(job: Job) -> Iterator[tuple[str, Any]]:
     if job.rule == "certify":
         yield from ((name, params["settings"][name]) for name in ("tau", "alpha", "method"))
         yield "kfwer_k", params["settings"]["k"]
+        yield "looks", params["settings"].get("looks", [])
     if job.rule == "sample":
         yield from ((name, params[name]) for name in ("n0", "n", "seed", "noise", "pool"))
+        looks = params.get("looks") or {"ns": []}
+        yield "looks", looks["ns"]
+        if looks["ns"]:
+            yield "stop_at_abstention", looks["stop_at_abstention"]
