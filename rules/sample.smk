@@ -42,7 +42,7 @@ rule sample:
         seed=CONFIG.seed,
         store=STORE,
     script:
-        f"../scripts/{SAMPLER}.py"
+        "../scripts/sample_at_looks.py" if CONFIG.looks else "../scripts/sample.py"
 
 
 rule predict:

@@ -44,7 +44,7 @@ def test_test_images_are_split_across_as_many_jobs_as_they_fill():
 
 
 def test_a_run_that_cannot_certify_anything_is_refused():
-    with pytest.raises(RunError, match="or more"):
+    with pytest.raises(RunError, match="or a larger number"):
         asked(n=20)
 
 

@@ -55,6 +55,6 @@ def test_a_later_run_with_more_looks_goes_on_from_the_store(tmp_path):
 
 def test_a_look_that_can_certify_nothing_is_refused_before_any_draw():
     model = Counted()
-    with pytest.raises(CertificationError, match="Write 46 or more"):
+    with pytest.raises(CertificationError, match="Write 46 or a larger number"):
         sample_at_looks(smoothed(model), np.zeros((1, 16, 16), np.float32), Looks((10, 100)))
     assert model.copies == 0
