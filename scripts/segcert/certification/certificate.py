@@ -228,6 +228,6 @@ def radius_in_gray_levels(radius: float, values: int, threat: str = PIXELS) -> f
     if threat != PIXELS:
         raise CertificationError(
             f"radius: found that of the threat {threat}, which is not in gray levels; expected that of the threat "
-            f"{PIXELS}. For its range in words, write load_family(...).in_words(radius)"
+            f"{PIXELS}. Its range as text: load_family(...).in_words(radius)"
         )
     return 255 * radius / math.sqrt(values)

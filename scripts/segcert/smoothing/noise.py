@@ -93,7 +93,7 @@ class Noise:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the key of a draw says about the noise, besides sigma and the seed."""
+        """Entries of a draw's key about the noise, besides sigma and the seed."""
         return {"noise": self.kind if self.kind == "normal" else f"{self.kind}, {self.bits} bits"}
 
     @property

@@ -1,4 +1,4 @@
-"""Families of changes: parameters add up, ranges in words, saturation, and what is refused."""
+"""Families of changes: parameters add up, ranges as text, saturation, and what is refused."""
 
 import math
 import re

@@ -28,7 +28,10 @@ class Family(abc.ABC):
 
     Because parameters add up, Gaussian noise on the parameter certifies every change of the family with a parameter of
     l2 norm below sigma * Phi^-1(tau) (Cohen et al., ICML 2019; Li et al., CCS 2021). This holds for the changed image
-    as it is, before its values are clipped to [0, 1] or rounded. T_a of an image must not depend on other images.
+    as it is, before its values are clipped to [0, 1] or rounded.
+
+    Write a subclass for your own family. Its `transform` must change each image of a batch by its own parameter,
+    without random numbers, and must not look at the other images. `require_composition` tests that parameters add up.
 
     Attributes
     ----------
@@ -71,9 +74,24 @@ class Family(abc.ABC):
 
 
 def load_family(threat: "str | Family") -> Family:
-    """Return the family with the given name: a built-in family, or `package.module:Family`, called without arguments.
+    """Return the family of changes with the given name.
 
-    A family that is given as an object is returned as it is. Raises SamplingError if there is no such family.
+    Parameters
+    ----------
+    threat
+        "exposure", "contrast", "offset", "gamma", "field" or "white_balance"; or the name of your own family,
+        `package.module:Family`, which is called without arguments. A `Family` is returned as it is.
+
+    Raises
+    ------
+    SamplingError
+        If there is no such family.
+
+    Examples
+    --------
+    >>> import segcert
+    >>> segcert.load_family("exposure").in_words(0.2)
+    'exposure x0.82 to x1.22'
     """
     if isinstance(threat, Family):
         return threat

@@ -63,7 +63,7 @@ class ParameterNoise:
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
-        """What the key of a draw says about the noise, besides its level and seed."""
+        """Entries of a draw's key about the noise, besides its level and seed."""
         return {"noise": "normal", "threat": self.threat, "threat_code": self._code()}
 
     def check(self, image: npt.NDArray[np.float32]) -> None:
