@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from tests.support.half_spaces import FAMILIES, image_of
+from tests.support.pages import text_of
 
 from segcert.smoothing.noise import SamplingError
 from segcert.smoothing.threats.composition import require_composition
@@ -142,6 +143,14 @@ def test_the_radius_bounds_the_local_gain_of_a_field_and_the_bound_is_nearly_rea
 )
 def test_words_never_say_more_than_the_radius(family, radius, words):
     assert family.in_words(radius) == words
+
+
+def test_the_docs_give_the_radius_of_each_family_as_text():
+    rows = re.findall(r"^\| `(\w+)` \|.* \| (.*) \|$", text_of("docs/explanation/methods.md"), re.MULTILINE)
+    stated = {name: text for name, text in rows if name in NAMES}
+    assert stated.keys() == NAMES.keys()
+    for name, text in stated.items():
+        assert text in load_family(name).in_words(0.2)
 
 
 @EVERY_FAMILY

@@ -46,7 +46,7 @@ class Family(abc.ABC):
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """Name of the family with all its settings. Votes, and the noise that they are drawn with, depend on it."""
+        """Name of the family with all its settings: families of one name share their noise and their stored votes."""
 
     @abc.abstractmethod
     def transform(self, x: Tensor, parameters: Tensor) -> Tensor:
