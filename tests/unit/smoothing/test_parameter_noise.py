@@ -256,6 +256,16 @@ def test_bad_input_is_refused(options, message):
         smoothed(**options).sample(IMAGE, 2, 4)
 
 
+@pytest.mark.parametrize("name", ["pixels", "exposure", "field"])
+def test_a_family_of_a_user_cannot_have_the_name_of_another_threat(name):
+    class Misnamed(Exposure):
+        pass
+
+    Misnamed.name = name
+    with pytest.raises(SamplingError, match=f"threat: found your own family with the name '{name}'"):
+        smoothed(Misnamed())
+
+
 def test_votes_of_another_threat_are_refused():
     votes = smoothed().sample(IMAGE, 2, 4)
     smoothed().check(votes, IMAGE)
@@ -307,7 +317,7 @@ def test_an_edit_of_a_built_in_family_counts(tmp_path, scripts, monkeypatch, mod
 
 def test_a_store_needs_a_family_in_a_file(monkeypatch, tmp_path):
     class InMemory(Exposure):
-        pass
+        name = "in memory"
 
     monkeypatch.setattr(InMemory, "__module__", "__main__")
     smoothed(InMemory()).sample(IMAGE, 2, 4)

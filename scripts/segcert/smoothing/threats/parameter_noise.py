@@ -17,7 +17,8 @@ from segcert.measurements import code_of
 from segcert.provenance.code import code_digest
 from segcert.smoothing.noise import Draw, SamplingError, standard_normal_
 from segcert.smoothing.threats.composition import require_composition
-from segcert.smoothing.threats.family import Family, load_family
+from segcert.smoothing.threats.family import FAMILIES, Family, load_family
+from segcert.votes import PIXELS
 
 SCRIPTS = Path(__file__).parents[3]
 LARGEST_SIGMA = 3.0  # of the logarithm of a gain: copies of an image are then up to 10,000 times as bright
@@ -50,6 +51,8 @@ class ParameterNoise:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.threat in (PIXELS, *FAMILIES) and not _is_built_in(self.family):
+            raise SamplingError(f"threat: found your own family with the name {self.threat!r}; expected another name")
         if not 0 < self.sigma <= LARGEST_SIGMA:
             raise SamplingError(
                 f"sigma: found {self.sigma}; expected a level of the threat {self.family.name} above 0 and at most "
