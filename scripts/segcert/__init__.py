@@ -13,16 +13,20 @@ _HOME = {
     "Looks": "segcert.certification.looks",
     "Measurement": "segcert.measurements",
     "DiffusionDenoiser": "segcert.networks.denoiser",
+    "Family": "segcert.smoothing.threats.family",
     "RadiusMap": "segcert.certification.radius_map",
     "SmoothedSegmenter": "segcert.smoothing.sampler",
     "Votes": "segcert.votes",
     "attack": "segcert.smoothing.attack",
     "certify": "segcert.certification.certificate",
     "certify_measurements": "segcert.certification.median_smoothing",
+    "load_family": "segcert.smoothing.threats.family",
     "measurements_of": "segcert.measurements",
     "median_interval": "segcert.certification.median_smoothing",
     "radius_map": "segcert.certification.radius_map",
+    "require_composition": "segcert.smoothing.threats.composition",
     "sample_at_looks": "segcert.smoothing.looks",
+    "saturating_share": "segcert.smoothing.threats.saturation",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605
 __version__ = "0.1.0"

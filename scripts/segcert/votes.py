@@ -46,6 +46,7 @@ def unpack_labels(packed: Bytes, shape: tuple[int, int]) -> Bytes:
 Counts = npt.NDArray[np.unsignedinteger[Any]]
 
 FORMAT = "segcert-votes-2"
+PIXELS = "pixels"  # the threat of noise on the pixels themselves
 PER_DRAW = ("areas", "overlaps", "draws")
 
 
@@ -66,7 +67,7 @@ class Votes:
         Unsigned integers of shape (num_classes, H, W): for each class and pixel, the number of the n estimation draws
         in which the pixel has the class. The estimation draws are independent of the selection draws.
     sigma
-        Standard deviation of the noise, for pixel values in [0, 1].
+        Standard deviation of the noise, for pixel values in [0, 1]; for another threat than pixels, of its parameter.
     areas
         Unsigned integers of shape (n0 + n, num_classes): the number of pixels of each class in each draw, selection
         draws first. The array is empty if areas were not kept.
@@ -112,6 +113,8 @@ class Votes:
                 f"selection: found shape {self.selection.shape}; expected {self.estimation.shape}, the shape of "
                 "`estimation`"
             )
+        if not isinstance(self.threat, str):
+            raise VotesError(f"origin: found the threat {self.threat!r}; expected its name")
         if not 0 < self.sigma < math.inf:
             raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0 (pixel values are in [0, 1])")
         draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
@@ -153,6 +156,12 @@ class Votes:
         return int(self.estimation[:, 0, 0].sum(dtype=np.int64))
 
     @property
+    def threat(self) -> str:
+        """Name of the threat: "pixels", or the family of changes whose parameter has the noise."""
+        threat: str = self.origin.get("threat", PIXELS)
+        return threat
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all arrays, sigma and `origin`."""
         arrays = {name: array_digest(array) for name, array in self.arrays().items()}
@@ -183,11 +192,14 @@ class Votes:
         return parts | {f"measurement/{name}": values for name, values in self.measurements.items()}
 
     @classmethod
-    def from_counts(cls, selection: npt.ArrayLike, estimation: npt.ArrayLike, sigma: float) -> Self:
+    def from_counts(
+        cls, selection: npt.ArrayLike, estimation: npt.ArrayLike, sigma: float, threat: str = PIXELS
+    ) -> Self:
         """Build votes from existing counts: integers of shape (num_classes, H, W).
 
         Certificates from these votes are valid if all draws, selection and estimation, are independent noisy copies of
-        the image, with Gaussian noise of standard deviation sigma. Raises VotesError for arrays that are not counts.
+        the image, with Gaussian noise of standard deviation sigma. For a threat other than pixels, the noise is on its
+        parameter. Raises VotesError for arrays that are not counts.
 
         Examples
         --------
@@ -195,7 +207,8 @@ class Votes:
         >>> votes.n0, votes.n
         (10, 100)
         """
-        return cls(_as_counts("selection", selection), _as_counts("estimation", estimation), sigma)
+        origin = {} if threat == PIXELS else {"threat": threat}
+        return cls(_as_counts("selection", selection), _as_counts("estimation", estimation), sigma, origin=origin)
 
     def save(self, path: str | Path) -> None:
         """Write the votes to an `.npz` file without pickles. Equal votes give byte-identical files."""

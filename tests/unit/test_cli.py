@@ -244,9 +244,9 @@ def test_planned_looks_share_alpha_and_end_the_draws(run, image, segmenter, tmp_
     [
         (
             "20,60",
-            "`looks`: found 20; with method segcertify, tau 0.75, alpha 0.001, which 2 looks share, and 256 pixels",
+            "`looks`: found 20, but with method segcertify, tau 0.75, alpha 0.001, which 2 looks share, and 256 pixels",
         ),
-        ("70,60", "expected increasing numbers of draws. Write `looks: [60, 70]`"),
+        ("70,60", "in increasing order, without repetition. Write `looks: [60, 70]`"),
         ("60;70", "looks: found '60;70'"),
     ],
 )
@@ -843,7 +843,11 @@ def without_a_tensor(folder):
         (without_a_tensor, (), "(missing: conv_out.bias)"),
         (None, ("--sigma", 100), "sigma: found 100.0; expected at most 78.7"),
         (None, ("--sigma", 100, "--denoising-steps", 3), "sigma: found 100.0; expected at most 78.7"),
-        (None, ("--size", 34), "found an image of 34 x 34 pixels; expected multiples of 4"),
+        (
+            None,
+            ("--size", 34),
+            "found an image of 34 x 34 pixels; expected a height and a width that are multiples of 4",
+        ),
     ],
 )
 def test_a_denoiser_that_does_not_fit_is_refused_before_any_draw(

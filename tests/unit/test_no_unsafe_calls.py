@@ -10,9 +10,10 @@ from tests.support.pages import ROOT
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
 RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("rules/*.smk")), *sorted(ROOT.glob("workflow/**/*.smk"))]
 UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
-# Code is loaded by name for user-supplied networks and measurements; elsewhere, segcert itself gives the names.
+# Code is loaded by name for user-supplied networks, measurements and threats. Elsewhere, segcert gives the names.
 BY_NAME = {"networks/registry.py", "measurements.py", "data/catalogue.py", "__init__.py", "training/launch.py"}
 BY_NAME |= {"networks/diffusers_parts.py"}  # the names are keys of a table
+BY_NAME |= {"smoothing/threats/family.py", "smoothing/sampler.py"}  # the sampler gives one fixed name
 PROGRAMS = {"networks/exported.py"}  # TorchScript and torch.export contain code, as its docstring says
 
 

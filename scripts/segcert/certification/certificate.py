@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from segcert.certification.methods import METHODS, CertificationError, alpha_per_look, require_feasible
-from segcert.votes import Counts, Votes
+from segcert.votes import PIXELS, Counts, Votes
 
 ABSTAIN = 255
 
@@ -20,19 +20,21 @@ class Certificate:
     """The certificate of one image.
 
     A pixel is certified if its label in `labels` is not ABSTAIN. A pixel's certificate is correct if the smoothed model
-    gives the pixel this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
-    the confidence, which is a probability over the noise draws. The guarantee is valid for a single decision, for which
-    sigma, n0, n, the seed, tau, alpha and the method were fixed before anyone saw the votes. It is not valid for the
-    best of several decisions.
+    gives the pixel this label under every perturbation of the image with an l2 norm below `radius`. For a threat other
+    than pixels, this holds for every change of its family with a parameter of l2 norm below `radius`.
+
+    `guarantee` states the confidence, which is a probability over the noise draws. The guarantee is valid for a single
+    decision, for which sigma, n0, n, the seed, tau, alpha and the method were fixed before anyone saw the votes. It is
+    not valid for the best of several decisions.
 
     Attributes
     ----------
     labels
         Array of shape (H, W), uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
-        Certified l2 radius, for pixel values in [0, 1].
+        Certified l2 radius, for pixel values in [0, 1]; for another threat than pixels, in its parameter.
     sigma
-        Noise level at which the votes were drawn, for pixel values in [0, 1].
+        Noise level at which the votes were drawn, in the same unit.
     tau
         Threshold in (0.5, 1). With the stated confidence, the network gives a certified pixel its label on more than
         this share of noisy copies.
@@ -49,6 +51,8 @@ class Certificate:
     looks
         Planned looks: all values of n at which sampling might have ended, in increasing order. `n` is one of them.
         Empty if a single value of n was fixed.
+    threat
+        Name of the threat: "pixels", or a family of changes.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -61,6 +65,7 @@ class Certificate:
     method: str
     k: int = 1
     looks: tuple[int, ...] = ()
+    threat: str = PIXELS
 
     @property
     def level(self) -> float:
@@ -78,9 +83,10 @@ class Certificate:
         return METHODS[self.method].guarantee
 
     def settings(self) -> dict[str, Any]:
-        """Return all attributes except the labels, as a dictionary of plain values."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in values.items() if name != "labels"} | {"looks": list(self.looks)}
+        """Return all attributes except the labels, as a dictionary of plain values. `threat` is missing for pixels."""
+        left_out = {"labels", "threat"} if self.threat == PIXELS else {"labels"}
+        names = [field.name for field in dataclasses.fields(self) if field.name not in left_out]
+        return {name: getattr(self, name) for name in names} | {"looks": list(self.looks)}
 
     def decision(self) -> dict[str, Any]:
         """Return the settings that were fixed before the votes were seen. With planned looks, `n` is the largest.
@@ -177,6 +183,7 @@ def certify(
         method=method,
         k=k if METHODS[method].takes_k else 1,
         looks=tuple(looks),
+        threat=votes.threat,
     )
 
 
@@ -226,6 +233,14 @@ def certified_radius(sigma: float, tau: float) -> float:
     return float(sigma * ndtri(tau))
 
 
-def radius_in_gray_levels(radius: float, values: int) -> float:
-    """Convert the l2 radius of an image with `values` values to the RMS change per value, in 8-bit gray levels."""
+def radius_in_gray_levels(radius: float, values: int, threat: str = PIXELS) -> float:
+    """Convert an l2 radius to the RMS change per value in 8-bit gray levels, for an image with `values` values.
+
+    Raises CertificationError for a threat other than pixels, whose radius is no distance between images.
+    """
+    if threat != PIXELS:
+        raise CertificationError(
+            f"radius: found that of the threat {threat}, which is not in gray levels; expected that of the threat "
+            f"{PIXELS}. Its range as text: load_family(...).in_words(radius)"
+        )
     return 255 * radius / math.sqrt(values)

@@ -33,7 +33,7 @@ class CertifiedInterval:
     high
         Upper end of the interval, in the unit of the measurement; infinity if too many values are NaN.
     radius
-        Certified l2 radius, for pixel values in [0, 1].
+        Certified l2 radius, in the unit of sigma: for pixel values in [0, 1], or in the parameter of another threat.
     alpha
         Error probability of this interval. All intervals of an image share the image's alpha.
     draws
@@ -71,7 +71,7 @@ def median_interval(
         The measurement on the label map of each draw: n numbers. The number n must be fixed beforehand, and the draws
         must be independent. NaN is treated as minus infinity for the lower end and as infinity for the upper end.
     sigma
-        Standard deviation of the noise, for pixel values in [0, 1].
+        Standard deviation of the noise, for pixel values in [0, 1]; for another threat than pixels, of its parameter.
     tau
         Threshold in (0.5, 1). The radius is sigma * Phi^-1(tau).
     alpha

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from segcert.certification.certificate import ABSTAIN, certified_radius, check_votes, chosen_class, tested_draws
 from segcert.certification.methods import METHODS, CertificationError, check_settings
 from segcert.certification.multiple_testing import holm_threshold, p_value_table
-from segcert.votes import Votes
+from segcert.votes import PIXELS, Votes
 
 WRONG_CLASS = 0.01  # share of alpha that is reserved for wrong classes
 TAUS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
@@ -28,14 +28,16 @@ class RadiusMap:
     labels
         Array of shape (H, W), uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
-        Array of shape (H, W), float64: the l2 radius of each pixel, for pixel values in [0, 1], or 0 where nothing is
-        certified.
+        Array of shape (H, W), float64: the l2 radius of each pixel, for pixel values in [0, 1] or, for another threat,
+        in its parameter; 0 where nothing is certified.
     taus
         Grid of values of tau.
     alpha
         Error rate of the complete map, for all pixels and all values of tau together.
     method
         Name of the statistical method (see `radius_map`).
+    threat
+        Name of the threat: "pixels", or a family of changes.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -43,6 +45,7 @@ class RadiusMap:
     taus: tuple[float, ...]
     alpha: float
     method: str
+    threat: str = PIXELS
 
 
 def radius_map(
@@ -105,7 +108,7 @@ def radius_map(
         threshold = max(floor, int(np.argmax(np.append(p_value_table(n, tau), 0.0) <= level)))
         radius[counts >= threshold] = certified_radius(votes.sigma, tau)
     labels = np.where(radius > 0, chosen, ABSTAIN).astype(np.uint8)
-    return RadiusMap(labels, radius, tuple(taus), alpha, method)
+    return RadiusMap(labels, radius, tuple(taus), alpha, method, votes.threat)
 
 
 def map_budget(alpha: float, method: str) -> float:

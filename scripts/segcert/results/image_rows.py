@@ -136,7 +136,9 @@ def metric_rows(
         "k": certificate.k,
         "abstain": certificate.abstain,
         "radius": certificate.radius,
-        "radius_gray_levels": radius_in_gray_levels(certificate.radius, truth.size * dataset.about["channels"]),
+        "radius_gray_levels": radius_in_gray_levels(
+            certificate.radius, truth.size * dataset.about["channels"], certificate.threat
+        ),
     }
     rows = []
     for class_id, title in list(enumerate(dataset.about["classes"]))[1:]:

@@ -261,7 +261,7 @@ def describe(
         structures.append({"id": class_id, "name": title} | areas)
     return {
         "certificate": certificate.settings() | {"guarantee": certificate.guarantee},
-        "radius_gray_levels": radius_in_gray_levels(certificate.radius, image.pixels.size),
+        "radius_gray_levels": radius_in_gray_levels(certificate.radius, image.pixels.size, certificate.threat),
         "abstain": certificate.abstain,
         "classes": structures,
         "measurements": _measurements(votes, certificate, measurements, thresholds),

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import torch
 
 from segcert.certification.certificate import ABSTAIN
-from segcert.smoothing.noise import Draw, SamplingError, checked_image, image_digest
+from segcert.smoothing.noise import Draw, Noise, SamplingError, checked_image, image_digest
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.votes import Votes
 
@@ -78,6 +78,9 @@ def attack(
     SamplingError
         If the image has a wrong shape or range, or if the votes or labels do not have its height and width.
     """
+    noise = smoothed.noise
+    if not isinstance(noise, Noise):
+        raise SamplingError(f"attack: found the threat {noise.threat}; expected pixels, which alone it perturbs")
     pixels = checked_image(image)
     for name, shape in (("labels", labels.shape), ("votes", votes.estimation.shape[1:])):
         if shape != pixels.shape[1:]:
@@ -90,7 +93,7 @@ def attack(
     for step in range(steps):
         draws: list[Draw] = [("attack", step * copies + k) for k in range(copies)]
         x = torch.from_numpy(perturbed).to(smoothed.device).requires_grad_(True)
-        logits = smoothed.logits(smoothed.noise.perturbed(x, digest, draws)).float()[:, :, *target]
+        logits = smoothed.logits(noise.perturbed(x, digest, draws)).float()[:, :, *target]
         others = logits.clone()
         others[:, label] = -torch.inf
         margin = logits[:, label] - others.amax(dim=1)  # (copies,)
@@ -101,7 +104,7 @@ def attack(
         perturbation = perturbation - STEP * norm / steps * downhill
         perturbed = _within(pixels, perturbation, norm)
         perturbation = perturbed.astype(np.float64) - pixels
-    return _within(pixels, perturbation, norm, smoothed.noise.levels) if smoothed.noise.kind == "exact" else perturbed
+    return _within(pixels, perturbation, norm, noise.levels) if noise.kind == "exact" else perturbed
 
 
 def _within(pixels: Image, direction: npt.NDArray[np.float64], norm: float, levels: int | None = None) -> Image:

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from segcert.provenance.digests import array_digest
 from segcert.smoothing.exact_noise import is_sum_exact, largest_scale, rounded_gaussian_
+from segcert.votes import PIXELS
 
 
 class SamplingError(ValueError):
@@ -23,6 +24,21 @@ Stream = Literal["selection", "estimation", "attack", "test"]
 Draw = tuple[Stream, int]
 KINDS = ("normal", "exact")
 ON_GRID = 1e-2  # largest distance from the grid, in grid steps: float32 rounding of k / 65535 needs 0.004
+
+
+class KeyedNoise(Protocol):
+    """The noise of a smoothed segmenter: `Noise` on pixels, or noise on the parameter of another threat."""
+
+    @property
+    def sigma(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def threat(self) -> str: ...
+    @property
+    def settings(self) -> dict[str, Any]: ...
+    def check(self, image: npt.NDArray[np.float32]) -> None: ...
+    def copies(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +85,16 @@ class Noise:
                 f"expected at most {largest}, because float32 sums of larger noise and the image are not exact. Use "
                 "a smaller sigma, or `normal` noise"
             )
+
+    @property
+    def threat(self) -> str:
+        """Name of the threat that this noise certifies against."""
+        return PIXELS
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Entries of a draw's key about the noise, besides sigma and the seed."""
+        return {"noise": self.kind if self.kind == "normal" else f"{self.kind}, {self.bits} bits"}
 
     @property
     def levels(self) -> int:

@@ -1,10 +1,11 @@
 """The smoothed segmenter: a segmentation model that labels many noisy copies of an image."""
 
 import functools
+import importlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +30,13 @@ from segcert.networks.runtime import (
     rounding_of,
 )
 from segcert.provenance.digests import array_digest, value_digest
-from segcert.smoothing.noise import Draw, Noise, SamplingError, checked_image, image_digest
+from segcert.smoothing.noise import Draw, KeyedNoise, Noise, SamplingError, checked_image, image_digest
 from segcert.smoothing.observables import Observables, Tally, build_votes
 from segcert.smoothing.store import BlockStore
-from segcert.votes import Votes
+from segcert.votes import PIXELS, Votes
+
+if TYPE_CHECKING:
+    from segcert.smoothing.threats.family import Family
 
 
 def module_digest(part: Any) -> str | None:
@@ -48,7 +52,7 @@ Model = Callable[[Tensor], Tensor]
 Denoise = Callable[[Tensor, float], Tensor]
 MOST_CLASSES = 254
 NOT_FINITE = 255
-CODE, RUNTIME = "code", "runtime"
+CODE, THREAT_CODE, RUNTIME = "code", "threat_code", "runtime"
 READ_LATER = 2  # largest number of batches on a GPU whose labels wait to be counted
 
 
@@ -61,7 +65,8 @@ class SmoothedSegmenter:
         Any callable that maps images of shape (B, C, H, W) to logits of shape (B, num_classes, H, W). Modules must be
         in eval mode.
     sigma
-        Standard deviation of the noise, above 0, for pixel values in [0, 1].
+        Standard deviation of the noise, above 0, for pixel values in [0, 1]. With another threat than pixels, standard
+        deviation of its parameter (the level of the threat).
     num_classes
         Number of classes, including the background: at most 254.
     denoiser
@@ -96,6 +101,10 @@ class SmoothedSegmenter:
         digests of the modules' structure and weights. With a store, different models must have different identities.
     packages
         Versions of further packages that the networks use, by name. Votes record them with those of torch and numpy.
+    threat
+        "pixels": the noise is added to the pixels. The name of a family of changes (exposure, contrast, offset, gamma,
+        field, white_balance), your own `package.module:Family`, or a `Family`: noise is added to the parameter of the
+        family, and each copy is the image changed by it, without clipping. The radius is then in the parameter.
 
     Attributes
     ----------
@@ -148,8 +157,11 @@ class SmoothedSegmenter:
         store: BlockStore | None = None,
         identity: dict[str, Any] | None = None,
         packages: Mapping[str, str] | None = None,
+        threat: "str | Family" = PIXELS,
     ) -> None:
-        self.noise = Noise(float(sigma), seed, noise, bits)
+        self.noise: KeyedNoise = Noise(float(sigma), seed, noise, bits)
+        if threat != PIXELS:
+            self.noise = _parameter_noise(threat, self.noise)
         if min(batch_size, block_size, pool) < 1:
             raise SamplingError(
                 f"found batch_size {batch_size}, block_size {block_size}, pool {pool}; expected at least 1 for each"
@@ -166,6 +178,16 @@ class SmoothedSegmenter:
             raise SamplingError(
                 f"denoiser: found a {type(denoiser).__name__}; expected a function that maps (x_noisy, sigma) to "
                 "images in [0, 1]. To read a folder, write segcert.DiffusionDenoiser.load(folder)"
+            )
+        if denoiser is not None and self.noise.threat != PIXELS:
+            raise SamplingError(
+                f"denoiser: found one with the threat {self.noise.threat}; expected None, because a denoiser removes "
+                "noise of a known sigma from pixels, and here the pixels have no noise"
+            )
+        if store and self.noise.settings.get(THREAT_CODE, "") is None:
+            raise SamplingError(
+                f"threat {self.noise.threat}: found no file with its code, without which a store cannot tell an edited "
+                "family from the one before. Put the family into a module, or use no store"
             )
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
@@ -186,7 +208,7 @@ class SmoothedSegmenter:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the noise, for pixel values in [0, 1]."""
+        """Standard deviation of the noise, for pixel values in [0, 1], or of the parameter of another threat."""
         return self.noise.sigma
 
     def sample(
@@ -413,10 +435,12 @@ class SmoothedSegmenter:
 
         Other code, versions or threads are not a difference: they may give the same draws (see `differences`).
         """
+        if votes.threat != self.noise.threat:
+            raise SamplingError(f"votes: found the threat {votes.threat}; expected {self.noise.threat}")
         if votes.sigma != self.sigma:
             raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}")
         for name, expected in self.key(checked_image(image)).items():
-            if name not in (CODE, RUNTIME) and votes.origin.get(name) != expected:
+            if name not in (CODE, THREAT_CODE, RUNTIME) and votes.origin.get(name) != expected:
                 raise SamplingError(
                     f"votes: found {name} {votes.origin.get(name)}; expected {expected}. Draw the votes "
                     "again, or use the model, image and settings with which they were drawn"
@@ -427,7 +451,8 @@ class SmoothedSegmenter:
         then, now = votes.origin.get(RUNTIME, {}), self.runtime()
         names = sorted(then.keys() | now.keys()) if isinstance(then, dict) else ()
         lines = [f"{name} {now.get(name)} (then {then.get(name)})" for name in names if then.get(name) != now.get(name)]
-        if votes.origin.get(CODE) != self.identity.get(CODE):
+        codes = (self.identity.get(CODE), self.noise.settings.get(THREAT_CODE))
+        if (votes.origin.get(CODE), votes.origin.get(THREAT_CODE)) != codes:
             lines.append("the code that a draw passes through")
         return lines
 
@@ -446,7 +471,7 @@ class SmoothedSegmenter:
             "sigma": self.sigma,
             "num_classes": self.num_classes,
             "seed": self.noise.seed,
-            "noise": self.noise.kind if self.noise.kind == "normal" else f"{self.noise.kind}, {self.noise.bits} bits",
+            **self.noise.settings,
             "pool": self.pool,
             "precision": self.precision,
             "compiled": self.compiled,
@@ -454,6 +479,16 @@ class SmoothedSegmenter:
             "device": self.device.type,
             RUNTIME: self.runtime(),
         }
+
+
+def _parameter_noise(threat: "str | Family", noise: Noise) -> KeyedNoise:
+    """Return noise on the parameter of a threat, with the sigma and seed of `noise`, which must be normal."""
+    if noise.kind != "normal":
+        raise SamplingError(f"noise: found {noise.kind!r} with the threat {threat}; expected normal")
+    # Loaded by name: this code cannot change votes under pixel noise, so it is not in their code digest.
+    home = importlib.import_module(f"{__package__}.threats.parameter_noise")
+    found: KeyedNoise = home.parameter_noise(threat, noise.sigma, noise.seed)
+    return found
 
 
 def _denoised(denoiser: Denoise, x_noisy: Tensor, sigma: float) -> Tensor:
