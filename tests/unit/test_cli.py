@@ -846,7 +846,7 @@ def without_a_tensor(folder):
         (
             None,
             ("--size", 34),
-            "found an image of 34 x 34 pixels; expected a height and a width that are multiples of 4",
+            "34 x 34 pixels; expected a height and a width that are multiples of 4",
         ),
     ],
 )
