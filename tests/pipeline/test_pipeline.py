@@ -118,7 +118,7 @@ def test_a_bad_configuration_is_refused_at_once(checkout):
     assert "`sigmas: [0.25, 0.5, 1.0]`" in done.output
     assert "common.smk" not in done.output
     for setting, line in (
-        ("draws=20", "`n: 44` or more"),
+        ("draws=20", "`n: 44` or a larger number"),
         ("taus=1", "did you mean `tau`"),
         ("measurements=[volume]", "`measurements.0`: found 'volume'"),
         ("decisions=[area_liver > 3]", "is not measured"),

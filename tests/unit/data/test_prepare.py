@@ -291,7 +291,7 @@ def test_a_structure_that_vanishes_at_the_prepared_size_is_refused(tmp_path):
     refused(
         tmp_path,
         SearchResult(pairs(p03=lambda: (image, small))),
-        "p03 has an empty mask at 16x16; increase `image_size`",
+        "p03 has an empty mask after resizing to 16x16 pixels; increase `image_size`",
     )
 
 

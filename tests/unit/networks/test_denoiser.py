@@ -151,8 +151,16 @@ def test_learned_variances_are_ignored():
 @pytest.mark.parametrize(
     ("shape", "sigma", "message"),
     [
-        ((1, 15, 16), 0.25, r"denoiser: found an image of 15 x 16 pixels; expected multiples of 2"),
-        ((1, 16, 17), 0.25, r"denoiser: found an image of 16 x 17 pixels; expected multiples of 2"),
+        (
+            (1, 15, 16),
+            0.25,
+            r"15 x 16 pixels; expected a height and a width that are multiples of 2",
+        ),
+        (
+            (1, 16, 17),
+            0.25,
+            r"16 x 17 pixels; expected a height and a width that are multiples of 2",
+        ),
         ((3, 16, 16), 0.25, r"denoiser: found an image with 3 channels; expected 1"),
         ((2, 16, 16), 0.25, r"denoiser: found an image with 2 channels; expected 1"),
         ((1, 16, 16), 100, r"sigma: found 100; expected at most 78\.7, this denoiser's highest noise level"),
