@@ -312,7 +312,8 @@ def verify(
     measure: Annotated[
         list[str] | None,
         typer.Option(
-            help="Measurement that is not part of segcert, as package.module:function. Its code is run. Repeatable."
+            help="Measurement that is not part of segcert, as package.module:function; repeatable. Its code is run, so "
+            "name only code that you trust."
         ),
     ] = None,
     device: DeviceOption = DeviceName.auto,

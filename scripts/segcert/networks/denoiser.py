@@ -171,7 +171,7 @@ class DiffusionDenoiser(nn.Module):
             found = tuple(predicted.shape) if isinstance(predicted, Tensor) else f"a {type(output).__name__}"
             raise ModelError(
                 f"{self.name}: its network returned {found} for images of shape {expected}; expected an object whose "
-                "attribute `sample` is a tensor of this shape, such as a UNet2DModel returns"
+                "attribute `sample` is a tensor of this shape, as returned by a UNet2DModel"
             )
         predicted = predicted[:, :wanted]
         if wanted != channels:

@@ -185,9 +185,9 @@ def definitions(columns: Iterable[Column]) -> str:
 def for_captions(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values for reports/captions/*.rst that are not in the run's configuration.
 
-    `settings` is the configuration. The keys of the result are ADDED, and the values are reStructuredText.
-    `captions.figures` and `captions.tables` map names to captions. `captions.definitions` defines the metrics, and
-    `certified` states the certificate settings.
+    `settings` is the configuration. The result has the keys listed in `ADDED`. Its values are
+    reStructuredText. `captions.figures` and `captions.tables` map names to captions. `captions.definitions` defines the
+    metrics, and `certified` states the certificate settings.
     """
     method = METHODS[settings["method"]]
     certified = "Run ``{run}``: method ``{method}``".format(**settings)

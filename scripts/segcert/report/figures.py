@@ -47,8 +47,8 @@ def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
     """Draw certified Dice and its 95% interval against sigma, with a row per model and a column per data set.
 
-    `table` is the main table. If there is only one data set, its name is omitted, and the two columns show certified
-    Dice and abstention. Models are named on the left. Thin lines show the Dice of the vote.
+    `table` is the main table. If there is only one data set, its name is omitted, and a second column shows the share
+    of pixels that abstain. Models are named on the left. Thin lines show the Dice of the vote.
     """
     datasets, models = list(table["dataset"].unique()), list(table["model"].unique())
     across = [(dataset, metric) for dataset in datasets for metric in METRICS]
