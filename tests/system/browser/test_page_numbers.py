@@ -183,7 +183,7 @@ def test_tables_can_be_sorted_and_filtered(simulated, open_page):
     opened = open_page(simulated("two_sets").report / "index.html")
     page = opened.page
     table = page.locator("table", has=page.locator("tr[data-table='main']"))
-    column = "td:nth-child(8) > data"
+    column = "td:nth-child(9) > data"
     head = table.locator("th", has_text="certified Dice").first
     for direction in ("ascending", "descending"):
         head.locator("button").press("Enter")

@@ -119,7 +119,7 @@ def test_a_run_recovers_from_temporary_faults_of_s3(first, tmp_path, monkeypatch
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         output = machine.snakemake(PREDICTIONS).output
     assert [fault.done for fault in faults] == [fault.times for fault in faults]
-    assert f"{MODEL}/model.safetensors: the copy from the bucket differs from the file that its job made" in output
+    assert f"{MODEL}/model.safetensors: the copy from the bucket differs from the file that the job made" in output
 
 
 def test_a_permanent_fault_of_s3_leaves_nothing_half_written(first, second, tmp_path, monkeypatch):
