@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segcert.certification.certificate import ABSTAIN
+from segcert.certification.certificate import ABSTAIN, chosen_class
+from segcert.certification.methods import HOLM
 from segcert.votes import Votes
 
 Labels = npt.NDArray[np.integer[Any]]
@@ -36,7 +37,7 @@ def vote_labels(votes: Votes) -> Labels:
     do not depend on the method, tau or alpha. They are not certified: no test bounds the probability of an error, and
     no pixel abstains, even if no class has more than half of the votes.
     """
-    labels: Labels = (votes.selection.astype(np.uint32) + votes.estimation).argmax(axis=0)
+    labels, _ = chosen_class(votes, HOLM.name)  # the method that chooses from all draws
     return labels
 
 

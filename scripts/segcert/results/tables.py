@@ -71,8 +71,7 @@ def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     """Read one of the report's tables from its CSV file.
 
     Only empty cells are read as missing values, and names are read as text. Therefore, a class may have the name
-    `null`, and a data set may have the name `007`. Without
-    planned looks, `looks` is an empty text.
+    `null`, and a data set may have the name `007`. Without planned looks, `looks` is an empty text.
     """
     names = dict.fromkeys(NAMES, "str")
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""]).fillna({"looks": ""})

@@ -44,17 +44,20 @@ def sample_at_looks(
     Raises
     ------
     CertificationError
-        If a look has too few draws to certify any pixel. SamplingError In the same cases as `SmoothedSegmenter.sample`.
+        If a look has too few draws to certify any pixel.
+    SamplingError
+        In the same cases as `SmoothedSegmenter.sample`.
     """
     looks.check(math.prod(checked_image(image).shape[1:]), n0)
-    with tempfile.TemporaryDirectory() as folder:
-        if smoothed.store is None:
-            smoothed = copy.copy(smoothed)
-            smoothed.store = BlockStore(folder)
-        for n in looks.ns:
-            votes = smoothed.sample(image, n0, n, **options)
-            if looks.are_over(votes):
-                break
+    if smoothed.store is None:
+        with tempfile.TemporaryDirectory() as folder:
+            stored = copy.copy(smoothed)
+            stored.store = BlockStore(folder)
+            return sample_at_looks(stored, image, looks, n0, **options)
+    for n in looks.ns:
+        votes = smoothed.sample(image, n0, n, **options)
+        if looks.are_over(votes):
+            break
     return votes
 
 
